@@ -1,0 +1,12 @@
+//! The host of Tajo connectors.
+//!
+//! It loads a connector (a WASI component), gives it HTTP, storage and scheduling, keeps its
+//! secrets, makes everything durable, delivers to Brevo, and shows an operator what happened.
+//! `docs/architecture.md` tells the way of the data and the commit rules.
+
+pub mod contract;
+pub mod crash;
+pub mod registry;
+pub mod store;
+pub mod unit;
+pub mod world;

@@ -1,0 +1,194 @@
+//! Everything durable, in one SQLite file.
+//!
+//! One connection writes, a few read. A write is one `BEGIN IMMEDIATE` transaction with
+//! `synchronous=FULL`: when it returns, it survives a power cut. The tables and their reasons
+//! stand in `schema-1.sql`.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use sha2::{Digest as _, Sha256};
+
+/// What can go wrong with the store. All of it is the operator's.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// SQLite said no.
+    #[error("the store failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored value is not what this version writes.
+    #[error("the store holds something unreadable in {0}")]
+    Unreadable(&'static str),
+    /// The file is newer than this program.
+    #[error(
+        "the store has schema {found}, this program knows {known}; run a newer program or restore a backup"
+    )]
+    Newer {
+        /// In the file.
+        found: i64,
+        /// In the program.
+        known: i64,
+    },
+    /// Another host has the file open.
+    #[error("another host is using {0}; stop it first")]
+    Locked(PathBuf),
+    /// The directory or lock file can't be made.
+    #[error("{0}: {1}")]
+    Io(PathBuf, std::io::Error),
+    /// What a transaction read changed before it could commit; run it again.
+    #[error("a concurrent change; run the unit again")]
+    Conflict,
+}
+
+/// First 16 bytes of a SHA-256 over length-prefixed parts, so that no two lists of parts collide.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 16]);
+
+impl Digest {
+    /// Digest of a list of parts.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let mut short = [0; 16];
+        short.copy_from_slice(&hash.finalize()[..16]);
+        Self(short)
+    }
+
+    /// From a stored blob.
+    pub fn from_blob(blob: &[u8]) -> Option<Self> {
+        blob.try_into().ok().map(Self)
+    }
+
+    /// Lower-case hex.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.hex())
+    }
+}
+
+/// Schema steps; a step is never edited once released.
+const STEPS: &[&str] = &[include_str!("schema-1.sql")];
+
+/// The host's file.
+pub struct Store {
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    path: PathBuf,
+    _lock: Option<std::fs::File>,
+}
+
+impl Store {
+    /// Opens or creates the file, takes it for this process alone, and brings its schema up to date.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(|e| StoreError::Io(directory.into(), e))?;
+        }
+        let lock_path = path.with_extension("lock");
+        let lock = std::fs::File::create(&lock_path).map_err(|e| StoreError::Io(lock_path.clone(), e))?;
+        lock.try_lock().map_err(|_| StoreError::Locked(path.into()))?;
+        let mut writer = Connection::open(path)?;
+        configure(&writer)?;
+        migrate(&mut writer)?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Vec::new()),
+            path: path.into(),
+            _lock: Some(lock),
+        })
+    }
+
+    /// Opens the file beside a running host, to look at it or to give an order.
+    /// The schema must be current.
+    pub fn attach(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let writer = Connection::open_with_flags(path, flags)?;
+        configure(&writer)?;
+        let found: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let known = STEPS.len() as i64;
+        if found != known {
+            return Err(StoreError::Newer { found, known });
+        }
+        Ok(Self {
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Vec::new()),
+            path: path.into(),
+            _lock: None,
+        })
+    }
+
+    /// Runs one transaction. It is durable when this returns `Ok`, and undone otherwise.
+    pub fn write<T, E: From<StoreError>>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.lock_writer();
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+        let value = body(&transaction)?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(value)
+    }
+
+    /// Runs a read on a consistent snapshot, without waiting for writers.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.take_reader()?;
+        let result = (|| {
+            let transaction = connection.transaction().map_err(StoreError::from)?;
+            body(&transaction)
+        })();
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Connection> {
+        // A panic inside a transaction rolls it back when the transaction is dropped.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_reader(&self) -> Result<Connection, StoreError> {
+        if let Some(reader) = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(reader);
+        }
+        let reader = Connection::open(&self.path)?;
+        configure(&reader)?;
+        reader.pragma_update(None, "query_only", true)?;
+        Ok(reader)
+    }
+}
+
+fn configure(connection: &Connection) -> Result<(), StoreError> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = STEPS.len() as i64;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for (step, sql) in STEPS.iter().enumerate().skip(found as usize) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", step as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Stand-ins for MoEngage and Brevo.

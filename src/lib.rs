@@ -1,0 +1,1 @@
+//! MoEngage, as a Tajo connector.
