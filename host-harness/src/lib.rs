@@ -7,6 +7,7 @@
 pub mod config;
 pub mod contract;
 pub mod crash;
+pub mod intake;
 pub mod registry;
 pub mod store;
 pub mod unit;
