@@ -26,8 +26,7 @@ CREATE TABLE installation (
   settings        BLOB NOT NULL,          -- digest of the settings
   source          BLOB NOT NULL,          -- digest of the profile's source-key
   profile         TEXT NOT NULL,          -- JSON
-  intake_token    TEXT NOT NULL UNIQUE,   -- 128 random bits in hex; the webhook's address
-  UNIQUE (tenant, connector)
+  intake_token    TEXT NOT NULL UNIQUE    -- 128 random bits in hex; the webhook's address
 );
 
 -- Raw webhook bodies. Durable before the vendor gets its answer.
@@ -98,6 +97,7 @@ CREATE TABLE dead_letter (
   closed_at    INTEGER
 );
 CREATE INDEX dead_letter_open ON dead_letter (installation, id) WHERE state = 'open';
+CREATE INDEX dead_letter_requeued ON dead_letter (id) WHERE state = 'requeued';
 
 -- The outbox and its ledger. A row is never deleted before retention ends.
 CREATE TABLE action (
@@ -139,7 +139,8 @@ CREATE TABLE person (
   destination  INTEGER NOT NULL,
   brevo_id     INTEGER,                   -- Brevo's numeric contact id
   presence     INTEGER NOT NULL DEFAULT 0, -- 0 never looked up, 1 at Brevo, 2 not at Brevo, 3 was delivered and is gone
-  fields       TEXT NOT NULL DEFAULT '{}' -- JSON: attribute -> [time, rank, observation, digest of value]
+  desired      TEXT NOT NULL DEFAULT '{}', -- JSON: field -> [time, rank, observation, digest of value]; folded at commit
+  fields       TEXT NOT NULL DEFAULT '{}' -- JSON, the same for what was delivered
 );
 
 -- Names of people. External ids and aliases point to one person, addresses may be shared.
