@@ -6,7 +6,11 @@
 
 pub mod contract;
 pub mod crash;
+pub mod embedded;
+pub mod json;
+pub mod manifest;
 pub mod registry;
+pub mod secrets;
 pub mod store;
 pub mod unit;
 pub mod world;
