@@ -7,7 +7,11 @@
 pub mod config;
 pub mod contract;
 pub mod crash;
+pub mod embedded;
+pub mod json;
+pub mod manifest;
 pub mod registry;
+pub mod secrets;
 pub mod store;
 pub mod unit;
 pub mod world;
