@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod crash;
+pub mod people;
 pub mod registry;
 pub mod store;
 pub mod unit;

@@ -4,6 +4,9 @@
 //! `synchronous=FULL`: when it returns, it survives a power cut. The tables and their reasons
 //! stand in `schema-1.sql`.
 
+pub mod dead_letters;
+pub mod outbox;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

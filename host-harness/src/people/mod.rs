@@ -1,0 +1,3 @@
+//! What the host knows about people, for each destination account.
+
+pub mod consent;
