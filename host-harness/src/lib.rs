@@ -10,6 +10,8 @@ pub mod crash;
 pub mod embedded;
 pub mod json;
 pub mod manifest;
+pub mod people;
+pub mod pipeline;
 pub mod registry;
 pub mod secrets;
 pub mod store;

@@ -74,7 +74,8 @@ pub fn fold(
     }
     if dirty {
         let text = serde_json::to_string(&desired).map_err(|_| StoreError::Unreadable("person.desired"))?;
-        tx.prepare_cached("UPDATE person SET desired = ?2 WHERE id = ?1")?.execute(params![person.0, text])?;
+        tx.prepare_cached("UPDATE person SET desired = ?2 WHERE id = ?1")?
+            .execute(params![person.0, text])?;
     }
     Ok(fold)
 }

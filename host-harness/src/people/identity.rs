@@ -12,13 +12,15 @@
 //! | no external id, a known alias | that person |
 //! | only addresses, known for exactly one person | that person |
 //! | only addresses, known for several | shared: opt-outs and suppressions hold for all of them, the rest is quarantined |
-//! | an alias of another person than the external id | the external id decides; the alias moves to it |
+//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it |
 
 use rusqlite::{Transaction, params};
 
+use super::consent;
 use crate::contract::Person;
 use crate::store::StoreError;
 use crate::store::installations::DestinationId;
+use crate::store::outbox;
 use crate::world::Millis;
 
 /// A row id of `person`.
@@ -140,10 +142,11 @@ fn learn(
     }
     for alias in &person.aliases {
         let kind = format!("alias:{}", alias.kind);
-        tx.prepare_cached(
-            "DELETE FROM identity WHERE destination = ?1 AND kind = ?2 AND value = ?3 AND person <> ?4",
-        )?
-        .execute(params![destination.0, kind, alias.value, id.0])?;
+        if let Some(other) = unique(tx, destination, &kind, &alias.value)?
+            && other != id
+        {
+            take_over(tx, id, other, &kind, &alias.value, now)?;
+        }
         own(tx, destination, &kind, &alias.value, id, now)?;
     }
     if let Some(email) = &person.email {
@@ -151,6 +154,33 @@ fn learn(
     }
     if let Some(phone) = &person.phone {
         own(tx, destination, PHONE, phone, id, now)?;
+    }
+    Ok(())
+}
+
+/// The vendor says that `alias` of `other` is `id`'s. Opt-outs follow; nobody is re-subscribed by it.
+fn take_over(
+    tx: &Transaction<'_>,
+    id: PersonId,
+    other: PersonId,
+    kind: &str,
+    alias: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    consent::absorb(tx, id.0, other.0, now)?;
+    tx.prepare_cached("DELETE FROM identity WHERE kind = ?1 AND value = ?2 AND person = ?3")?
+        .execute(params![kind, alias, other.0])?;
+    let never_at_brevo: bool = tx
+        .prepare_cached("SELECT presence IN (0, 2) AND brevo_id IS NULL FROM person WHERE id = ?1")?
+        .query_row([other.0], |row| row.get(0))?;
+    let in_flight: bool = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE person = ?1 AND state = 1)")?
+        .query_row([other.0], |row| row.get(0))?;
+    if never_at_brevo && !in_flight && !has(tx, other, "kind = 'external-id'")? {
+        tx.execute("UPDATE OR IGNORE identity SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+        tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
+        tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+        outbox::release_held(tx, id.0, now)?;
     }
     Ok(())
 }

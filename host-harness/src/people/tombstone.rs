@@ -81,7 +81,10 @@ pub fn erase(
         "UPDATE action SET state = 7, code = 'person-erased', due_at = NULL WHERE person = ?1 AND state IN (0, 8, 9, 10)",
         [person.0],
     )?;
-    tx.execute("UPDATE action SET subject = '{}', payload = '{}' WHERE person = ?1 AND state <> 1", [person.0])?;
+    tx.execute(
+        "UPDATE action SET subject = '{}', payload = '{}' WHERE person = ?1 AND state <> 1",
+        [person.0],
+    )?;
     Ok(refused)
 }
 

@@ -100,13 +100,13 @@ pub(super) fn admit(
         if tombstone::is_erased(tx, admission.installed.row.destination, person)? {
             continue; // learning the names again would undo the erasure
         }
-        let people =
-            match identity::resolve(tx, admission.installed.row.destination, person, admission.now)? {
-                Resolution::One(id) => vec![id],
-                Resolution::Shared(ids) if restricts(&payload) => ids,
-                Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
-                Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
-            };
+        let people = match identity::resolve(tx, admission.installed.row.destination, person, admission.now)?
+        {
+            Resolution::One(id) => vec![id],
+            Resolution::Shared(ids) if restricts(&payload) => ids,
+            Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
+            Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
+        };
         checked.push((action, payload, person, people));
     }
     let mut admitted = Admitted::default();
@@ -144,13 +144,13 @@ fn admit_one(
             (subject, text) = only_winners(&fold, person, upsert)?;
         }
         Payload::SetConsent(set) => {
-            if !consent::merge(tx, id, set, at, admission.now)?.changed() {
+            if !consent::merge(tx, id.0, set, at, admission.now)?.changed {
                 admitted.lost += 1;
                 return Ok(());
             }
         }
         Payload::SetSuppression(set) => {
-            if !consent::merge_suppression(tx, id, set, at, admission.now)?.changed() {
+            if !consent::merge_suppression(tx, id.0, set, at, admission.now)?.changed {
                 admitted.lost += 1;
                 return Ok(());
             }
@@ -164,36 +164,36 @@ fn admit_one(
             }
         }
     }
-    let slot =
-        if shared { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
+    let slot = if shared { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
     let effect = Digest::of(&[
         &admission.installed.row.key.0,
         admission.record.id.as_bytes(),
         admission.version.as_bytes(),
         slot.as_bytes(),
     ]);
+    let subject =
+        serde_json::to_string(&Subject::Person(subject)).map_err(|_| StoreError::Unreadable("subject"))?;
     let new = NewAction {
-        installation: admission.installed.row.id,
-        destination: admission.installed.row.destination,
-        person: Some(id),
-        subject: serde_json::to_string(&Subject::Person(subject))
-            .map_err(|_| StoreError::Unreadable("subject"))?,
+        installation: admission.installed.row.id.0,
+        destination: admission.installed.row.destination.0,
+        person: Some(id.0),
+        subject: &subject,
         effect,
-        name: action.name.clone(),
-        payload: text,
+        name: &action.name,
+        payload: &text,
         occurred_at: admission.time.trusted.then_some(at),
         received_at: admission.received_at,
         rank: admission.record.observation.rank,
         observation: Digest::of(&[admission.record.observation.id.as_bytes()]),
         not_before: action.not_before,
         not_after: action.not_after,
-        coalesce_key: action.coalesce.clone(),
+        coalesce_key: action.coalesce.as_deref(),
         batch: admission.batch,
         position: admission.position as i64,
         state,
-        code: code.map(str::to_owned),
+        code,
     };
-    if let outbox::Admitted::New(_) = outbox::admit(tx, &new, admission.now)? {
+    if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
         admitted.actions += 1;
     }
     Ok(())
@@ -226,8 +226,7 @@ fn fold(
     attributes: &BTreeMap<String, Value>,
 ) -> Result<fields::Fold, StoreError> {
     let mut offered = attributes.clone();
-    let addresses =
-        [(EXTERNAL_ID, &person.external_id), (EMAIL, &person.email), (PHONE, &person.phone)];
+    let addresses = [(EXTERNAL_ID, &person.external_id), (EMAIL, &person.email), (PHONE, &person.phone)];
     for (name, value) in addresses {
         if let Some(value) = value {
             offered.insert(name.to_owned(), Value::String(value.clone()));

@@ -3,12 +3,12 @@
 use rusqlite::Transaction;
 
 use super::admit::{Admission, Refusal, admit};
-use super::{Actor, Installed, Policy, Verdict};
+use super::{Installed, Policy, Verdict};
 use crate::contract::{Mapping, Nature, Record, TimeTrust};
 use crate::people::tombstone;
 use crate::store::acceptance::{self, TrustedTime};
 use crate::store::batches::{self, Kept};
-use crate::store::dead_letters::{self, NewDeadLetter};
+use crate::store::dead_letters::{self, Actor, NewDeadLetter};
 use crate::store::tallies::{self, Fate};
 use crate::store::{Digest, StoreError, jobs, storage};
 use crate::unit::{MappedRecord, Outcome};
@@ -40,19 +40,18 @@ pub(super) fn commit(
         dead_letters::insert(
             tx,
             &NewDeadLetter {
-                installation,
-                stage: dead_letters::Stage::Read,
+                installation: installation.0,
+                stage: "read",
                 code: &reject.code,
                 actor: Actor::Tenant,
                 message: &reject.message,
                 remedy: &reject.remedy,
                 journal: origin.journal,
                 pointer: Some(&reject.pointer),
-                batch: None,
-                position: None,
+                record: None,
                 action: None,
-                at: now,
             },
+            now,
         )?;
     }
     let rejected = outcome.rejects.len() as i64;
@@ -186,19 +185,18 @@ fn quarantine(
     dead_letters::insert(
         tx,
         &NewDeadLetter {
-            installation: installed.row.id,
-            stage: dead_letters::Stage::Map,
+            installation: installed.row.id.0,
+            stage: "map",
             code: &verdict.code,
             actor: verdict.actor,
             message: &verdict.message,
             remedy: verdict.remedy,
             journal: place.journal,
             pointer: None,
-            batch: Some(place.batch),
-            position: Some(place.position as i64),
+            record: Some((place.batch, place.position as i64)),
             action: None,
-            at: now,
         },
+        now,
     )?;
     Ok(())
 }

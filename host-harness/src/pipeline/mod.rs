@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::contract::FailureKind;
+use crate::store::dead_letters::Actor;
 use crate::store::installations::{Installation, InstallationId};
 use crate::store::{Store, StoreError};
 use crate::unit::{Outcome, Services, Unit, UnitError};
@@ -117,10 +118,7 @@ impl Pipeline {
     }
 
     /// Runs a unit until it commits; a concurrent change of what it read runs it again.
-    fn until_no_conflict<T>(
-        &self,
-        mut body: impl FnMut() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn until_no_conflict<T>(&self, mut body: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
         for _ in 0..16 {
             match body() {
                 Err(StoreError::Conflict) => continue,
@@ -132,31 +130,6 @@ impl Pipeline {
 
     fn busy(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Who has to act on a problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Actor {
-    /// Whoever keeps the settings and the keys.
-    Tenant,
-    /// Whoever runs the host.
-    Operator,
-    /// Whoever wrote the connector.
-    ConnectorAuthor,
-    /// It passes by itself.
-    Nobody,
-}
-
-impl Actor {
-    /// As stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tenant => "tenant",
-            Self::Operator => "operator",
-            Self::ConnectorAuthor => "connector-author",
-            Self::Nobody => "nobody",
-        }
     }
 }
 
@@ -180,9 +153,10 @@ impl Verdict {
             UnitError::Failure(failure) => {
                 let (actor, remedy) = match &failure.kind {
                     FailureKind::Config => (Actor::Tenant, "Correct the settings, then requeue."),
-                    FailureKind::Auth(_) => {
-                        (Actor::Tenant, "Put a valid key into the slot named by `harness check`, then restart the host.")
-                    }
+                    FailureKind::Auth(_) => (
+                        Actor::Tenant,
+                        "Put a valid key into the slot named by `harness check`, then restart the host.",
+                    ),
                     FailureKind::Permission(_) => {
                         (Actor::Tenant, "Give the key the missing scope; `harness check` names it.")
                     }
@@ -194,7 +168,9 @@ impl Verdict {
                         Actor::ConnectorAuthor,
                         "Send the payload to the connector's author; requeue it once a corrected component is installed.",
                     ),
-                    FailureKind::Gone => (Actor::Tenant, "Take it out of the settings, or restore it at the vendor."),
+                    FailureKind::Gone => {
+                        (Actor::Tenant, "Take it out of the settings, or restore it at the vendor.")
+                    }
                 };
                 Self { code: failure.code.clone(), actor, message: failure.message.clone(), remedy }
             }

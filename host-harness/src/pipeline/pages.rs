@@ -8,7 +8,7 @@ use super::commit::{Origin, commit, log_lines};
 use super::services::UnitServices;
 use super::{Installed, Pipeline, Step, Verdict};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
-use crate::store::dead_letters::{self, NewDeadLetter, Stage};
+use crate::store::dead_letters::{self, NewDeadLetter};
 use crate::store::jobs::{self, Job, RunResult, Start};
 use crate::store::{StoreError, jobs as store_jobs};
 use crate::unit::{Outcome, Unit, UnitError, Work};
@@ -26,9 +26,8 @@ impl Pipeline {
             return Ok(Step::Idle(next.filter(|due| *due > now)));
         };
         let Some(installed) = self.installed.get(&job.installation) else {
-            self.store.write(|tx| {
-                jobs::settle(tx, &job, None, RunResult::Failed, Some("not-installed"), now)
-            })?;
+            self.store
+                .write(|tx| jobs::settle(tx, &job, None, RunResult::Failed, Some("not-installed"), now))?;
             return Ok(Step::Worked);
         };
         self.until_no_conflict(|| self.run_page(&job, installed))?;
@@ -102,8 +101,7 @@ impl Pipeline {
             // A unit without `next` never comes from `fetch-page`; it would mean an end not stated.
             None => jobs::settle(tx, job, None, RunResult::Failed, Some("no-next"), now),
             Some(Next::Done(end)) => {
-                let result =
-                    if end.truncated.is_some() { RunResult::Truncated } else { RunResult::Complete };
+                let result = if end.truncated.is_some() { RunResult::Truncated } else { RunResult::Complete };
                 if job.key.starts_with("job:") {
                     return jobs::remove(tx, job);
                 }
@@ -148,19 +146,18 @@ impl Pipeline {
                 dead_letters::insert(
                     tx,
                     &NewDeadLetter {
-                        installation: installed.row.id,
-                        stage: Stage::Read,
+                        installation: installed.row.id.0,
+                        stage: "read",
                         code: &verdict.code,
                         actor: verdict.actor,
                         message: &verdict.message,
                         remedy: verdict.remedy,
                         journal: None,
                         pointer: Some(&job.resource),
-                        batch: None,
-                        position: None,
+                        record: None,
                         action: None,
-                        at: now,
                     },
+                    now,
                 )?;
             }
             Ok(())

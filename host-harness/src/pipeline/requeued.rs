@@ -7,7 +7,8 @@ use super::services::UnitServices;
 use super::{Pipeline, Step};
 use crate::contract::Mapping;
 use crate::store::acceptance::Verdict;
-use crate::store::dead_letters::{self, Stage};
+use crate::store::dead_letters;
+use crate::store::installations::InstallationId;
 use crate::store::tallies::{self, Fate};
 use crate::store::{StoreError, batches};
 use crate::unit::{MappedRecord, Unit, UnitError, Work};
@@ -15,23 +16,21 @@ use crate::unit::{MappedRecord, Unit, UnitError, Work};
 impl Pipeline {
     /// Maps one requeued record, if there is one.
     pub(super) fn requeued_step(&self) -> Result<Step, StoreError> {
-        let next = self.store.read(|tx| dead_letters::next_requeued(tx, Stage::Map))?;
+        let next = self.store.read(|tx| dead_letters::next_requeued(tx, "map"))?;
         let Some(letter) = next else { return Ok(Step::Idle(None)) };
         let found = self.store.read(|tx| match (letter.batch, letter.position) {
             (Some(batch), Some(position)) => batches::get(tx, batch, position as usize),
             _ => Ok(None),
         })?;
-        let (Some(kept), Some(installed)) = (found, self.installed.get(&letter.installation)) else {
+        let (Some(kept), Some(installed)) = (found, self.installed.get(&InstallationId(letter.installation)))
+        else {
             // Retention took the payload, or the connector is gone: it stays open for a person.
-            self.store.write(|tx| dead_letters::reopen(tx, letter.id, "payload-gone"))?;
+            self.store.write(|tx| dead_letters::give_back(tx, letter.id, "payload-gone"))?;
             return Ok(Step::Worked);
         };
         let now = self.world.now();
-        let unit = Unit {
-            settings: installed.settings.clone(),
-            now,
-            work: Work::Map(vec![kept.record.clone()]),
-        };
+        let unit =
+            Unit { settings: installed.settings.clone(), now, work: Work::Map(vec![kept.record.clone()]) };
         let services = Arc::new(UnitServices {
             store: self.store.clone(),
             installation: installed.row.id,
@@ -60,5 +59,8 @@ impl Pipeline {
 }
 
 fn lost_record() -> Result<Mapping, UnitError> {
-    Err(UnitError::Fault { code: "guest-output".into(), message: "the record came back without a mapping".into() })
+    Err(UnitError::Fault {
+        code: "guest-output".into(),
+        message: "the record came back without a mapping".into(),
+    })
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::commit::{Origin, commit};
 use super::services::UnitServices;
-use super::{Actor, Installed, Pipeline, Step, Verdict};
+use super::{Installed, Pipeline, Step, Verdict};
 use crate::contract::{FailureKind, WebhookRequest};
 use crate::crash;
-use crate::store::dead_letters::{self, NewDeadLetter};
+use crate::store::dead_letters::{self, Actor, NewDeadLetter};
 use crate::store::journal::{self, JournalEntry};
 use crate::store::{StoreError, jobs};
 use crate::unit::{Unit, UnitError, Work};
@@ -68,8 +68,7 @@ impl Pipeline {
             Err(error) => return self.webhook_failed(entry, &error),
         };
         crash::point("unit-after-guest");
-        let origin =
-            Origin { journal: Some(entry.id), resource: None, received_at: delivery.received_at };
+        let origin = Origin { journal: Some(entry.id), resource: None, received_at: delivery.received_at };
         self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
             journal::finish(tx, entry.id)?;
@@ -105,19 +104,18 @@ impl Pipeline {
             dead_letters::insert(
                 tx,
                 &NewDeadLetter {
-                    installation: entry.delivery.installation,
-                    stage: dead_letters::Stage::Read,
+                    installation: entry.delivery.installation.0,
+                    stage: "read",
                     code: &verdict.code,
                     actor: verdict.actor,
                     message: &verdict.message,
                     remedy: verdict.remedy,
                     journal: Some(entry.id),
                     pointer: None,
-                    batch: None,
-                    position: None,
+                    record: None,
                     action: None,
-                    at: self.world.now(),
                 },
+                self.world.now(),
             )?;
             Ok(())
         })

@@ -110,8 +110,9 @@ fn insert(tx: &Transaction<'_>, delivery: &RawDelivery) -> Result<i64, StoreErro
 
 /// The next due entries, oldest first, without their bodies.
 pub fn due(tx: &Transaction<'_>, now: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
-    let mut statement = tx
-        .prepare_cached("SELECT id FROM journal WHERE state = 0 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM journal WHERE state = 0 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
+    )?;
     let ids = statement.query_map(params![now, limit as i64], |row| row.get(0))?;
     Ok(ids.collect::<Result<_, _>>()?)
 }

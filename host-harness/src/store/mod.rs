@@ -6,9 +6,11 @@
 
 pub mod acceptance;
 pub mod batches;
+pub mod dead_letters;
 pub mod installations;
 pub mod jobs;
 pub mod journal;
+pub mod outbox;
 pub mod retention;
 pub mod storage;
 pub mod tallies;

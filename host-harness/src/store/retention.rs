@@ -38,10 +38,8 @@ pub fn prune(tx: &Transaction<'_>, now: Millis, horizon: Duration) -> Result<usi
         "DELETE FROM journal WHERE (state = 1 AND received_at < ?1) OR (state = 2 AND received_at < ?2)",
         params![before(DONE_WEBHOOKS), before(SHOWN)],
     )?;
-    gone += tx.execute(
-        "DELETE FROM dead_letter WHERE state = 'resolved' AND closed_at < ?1",
-        [before(SHOWN)],
-    )?;
+    gone +=
+        tx.execute("DELETE FROM dead_letter WHERE state <> 'open' AND closed_at < ?1", [before(SHOWN)])?;
     gone += tx.execute(
         "DELETE FROM batch WHERE at < ?1
          AND NOT EXISTS (SELECT 1 FROM dead_letter WHERE dead_letter.batch = batch.id AND dead_letter.state <> 'resolved')

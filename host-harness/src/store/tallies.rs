@@ -55,10 +55,7 @@ pub fn add(
 }
 
 /// Every count of an installation: `read`, the fates, `skipped:<reason>` and `note:<name>`.
-pub fn all(
-    tx: &Transaction<'_>,
-    installation: InstallationId,
-) -> Result<BTreeMap<String, i64>, StoreError> {
+pub fn all(tx: &Transaction<'_>, installation: InstallationId) -> Result<BTreeMap<String, i64>, StoreError> {
     let mut statement = tx.prepare_cached("SELECT name, count FROM tally WHERE installation = ?1")?;
     let rows = statement.query_map([installation.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
