@@ -15,6 +15,9 @@ use crate::world::Millis;
 pub struct Merged {
     /// False where everything was known already, or newer things are.
     pub changed: bool,
+    /// True where what holds for the person is another thing now, or an explicit signal is newer;
+    /// false where only a flag was seen again.
+    pub matters: bool,
     /// Held actions of the person that became waiting because of it.
     pub released: u64,
 }
@@ -45,6 +48,12 @@ impl ConsentView {
     /// True where enough is known to make the person reachable, or to create them blocked.
     pub fn is_known(&self) -> bool {
         self.status.is_some() || self.suppressed.is_some()
+    }
+
+    /// What a change of has to reach Brevo. The age of a flag is not part of it.
+    fn significance(&self) -> impl PartialEq + use<> {
+        let dated = self.at.filter(|_| self.basis == Some(ConsentBasis::Signal));
+        (self.status, self.basis, self.suppressed, dated)
     }
 
     /// True where an explicit opt-in of that date outweighs every opt-out that is known.
@@ -90,6 +99,23 @@ pub fn absorb(tx: &Transaction<'_>, into: i64, from: i64, now: Millis) -> Result
         let theirs = load(tx, from, channel)?;
         update(tx, into, channel, now, |known| known.join(&theirs))?;
     }
+    Ok(())
+}
+
+/// Gives `into` every opt-out and suppression of `from` on a channel: they share an address, and a
+/// mailbox that wants nothing gets nothing, whoever it belongs to. Opt-ins stay whose they are.
+pub fn absorb_restrictions(
+    tx: &Transaction<'_>,
+    into: i64,
+    from: i64,
+    channel: Channel,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let theirs = load(tx, from, channel)?;
+    let opted_out = |said: &(Millis, ConsentStatus)| said.1 == ConsentStatus::OptedOut;
+    let restrictions =
+        Known { signal: theirs.signal.filter(opted_out), flag: theirs.flag.filter(opted_out), ..theirs };
+    update(tx, into, channel, now, |known| known.join(&restrictions))?;
     Ok(())
 }
 
@@ -190,14 +216,15 @@ fn update(
     let mut after = before;
     change(&mut after);
     if after == before {
-        return Ok(Merged { changed: false, released: 0 });
+        return Ok(Merged { changed: false, matters: false, released: 0 });
     }
     save(tx, person, channel, &after)?;
     let released = match !before.view().is_known() && after.view().is_known() {
         true => outbox::release_held(tx, person, now)?,
         false => 0,
     };
-    Ok(Merged { changed: true, released })
+    let matters = before.view().significance() != after.view().significance();
+    Ok(Merged { changed: true, matters, released })
 }
 
 fn load(tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<Known, StoreError> {
