@@ -9,6 +9,7 @@ pub mod crash;
 pub mod embedded;
 pub mod json;
 pub mod manifest;
+pub mod plugin;
 pub mod registry;
 pub mod secrets;
 pub mod store;
