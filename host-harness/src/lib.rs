@@ -12,6 +12,7 @@ pub mod json;
 pub mod manifest;
 pub mod people;
 pub mod pipeline;
+pub mod plugin;
 pub mod registry;
 pub mod secrets;
 pub mod store;

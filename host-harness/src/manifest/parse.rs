@@ -46,10 +46,14 @@ pub fn is_token(name: &str) -> bool {
 
 /// `lower-kebab-case`, 1 to 64 characters.
 pub fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.split('-').all(|word| {
-            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
+    name.len() <= 64 && is_kebab(name)
+}
+
+/// Words of lower-case letters and digits, joined by single hyphens.
+pub fn is_kebab(text: &str) -> bool {
+    text.split('-').all(|word| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
 }
 
 /// One DNS label (RFC 1123), lower case.
