@@ -144,7 +144,15 @@ impl TestHost {
             outside: Box::new(|_| Arc::new(NoOutside)),
         });
         let pipeline = Pipeline::new(store.clone(), world, Policy::default(), vec![installed]);
-        Self { store, clock, pipeline, installation, guest, _directory: directory }
+        let host = Self { store, clock, pipeline, installation, guest, _directory: directory };
+        host.park_pages();
+        host
+    }
+
+    /// Makes the resource due now.
+    pub fn make_due(&self) {
+        let now = self.clock.now();
+        self.store.write::<_, StoreError>(|tx| Ok(tx.execute("UPDATE job SET due_at = ?1", [now])?)).unwrap();
     }
 
     pub fn script(
@@ -152,6 +160,23 @@ impl TestHost {
         script: impl Fn(&Unit, &dyn Services) -> Result<Outcome, UnitError> + Send + Sync + 'static,
     ) {
         *self.guest.0.lock().unwrap() = Arc::new(script);
+    }
+
+    /// Takes the resource out of the schedule, for tests about webhooks only.
+    pub fn park_pages(&self) {
+        self.store.write::<_, StoreError>(|tx| Ok(tx.execute("UPDATE job SET due_at = NULL", [])?)).unwrap();
+    }
+
+    /// The resource's job: (due at, result, code), and its cursor.
+    pub fn job(&self) -> (Option<Millis>, Option<String>, Option<String>, Option<Vec<u8>>) {
+        self.store
+            .read::<_, StoreError>(|tx| {
+                let cursor = jobs::cursor(tx, self.installation.id, self.installation.source, "things")?;
+                Ok(tx.query_row("SELECT due_at, result, code FROM job", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, cursor.map(|cursor| cursor.bytes)))
+                })?)
+            })
+            .unwrap()
     }
 
     /// Appends a webhook whose unit comes to these records.
@@ -267,7 +292,21 @@ pub fn profile() -> Profile {
         source_key: "{}".into(),
         cursor_versions: vec![1],
         slots: vec![],
-        resources: vec![],
+        resources: vec![ResourceSpec {
+            name: "things".into(),
+            kind: "event".into(),
+            primary_key: vec!["key".into()],
+            nature: Nature::Event,
+            mode: SyncMode::Incremental,
+            cursor_strategy: "a number".into(),
+            page_limit: 100,
+            replay_policy: "by id".into(),
+            cadence: 3_600,
+            rate_windows: vec![],
+            schema: "{}".into(),
+            endpoint: "api".into(),
+            slot: None,
+        }],
         surfaces: vec![],
         targets: Targets {
             attributes: ["A", "B", "C"]
