@@ -36,8 +36,7 @@ pub enum JsonFault {
 pub fn check(text: &str) -> Result<(), JsonFault> {
     let mut found = Found::default();
     let mut parser = serde_json::Deserializer::from_str(text);
-    let result =
-        Level { depth: 1, found: &mut found }.deserialize(&mut parser).and_then(|()| parser.end());
+    let result = Level { depth: 1, found: &mut found }.deserialize(&mut parser).and_then(|()| parser.end());
     match (result, found) {
         (_, Found { depth: true, .. }) => Err(JsonFault::Depth),
         (_, Found { duplicate: true, .. }) => Err(JsonFault::DuplicateKey),
@@ -188,7 +187,8 @@ mod tests {
 
     #[test]
     fn d06_what_is_not_json_is_refused() {
-        for text in ["", " ", "{", "[1,]", "{\"a\":1} x", "NaN", "1e400", "\"\\ud800\"", "\u{feff}{}", "'a'"] {
+        for text in ["", " ", "{", "[1,]", "{\"a\":1} x", "NaN", "1e400", "\"\\ud800\"", "\u{feff}{}", "'a'"]
+        {
             assert!(matches!(check(text), Err(JsonFault::Syntax { .. })), "{text:?}");
         }
     }

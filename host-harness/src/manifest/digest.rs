@@ -169,8 +169,7 @@ impl Digest {
                     }
                 }
                 Part::Setting(path) => {
-                    let value =
-                        setting(signed.settings, path).ok_or_else(|| MissingSetting(path.clone()))?;
+                    let value = setting(signed.settings, path).ok_or_else(|| MissingSetting(path.clone()))?;
                     update(value.as_bytes());
                 }
             }
@@ -227,8 +226,7 @@ impl<'de> Deserialize<'de> for Digest {
         if written.parts.is_empty() {
             return Err(D::Error::custom("a digest has at least one part"));
         }
-        let (slot, encoding, prefix, parts) =
-            (written.slot, written.encoding, written.prefix, written.parts);
+        let (slot, encoding, prefix, parts) = (written.slot, written.encoding, written.prefix, written.parts);
         Ok(Self { method, slot, encoding, header: written.header.to_ascii_lowercase(), prefix, parts })
     }
 }

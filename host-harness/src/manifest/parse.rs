@@ -51,9 +51,8 @@ pub fn is_name(name: &str) -> bool {
 
 /// Words of lower-case letters and digits, joined by single hyphens.
 pub fn is_kebab(text: &str) -> bool {
-    text.split('-').all(|word| {
-        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    })
+    text.split('-')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 /// One DNS label (RFC 1123), lower case.

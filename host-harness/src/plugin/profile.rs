@@ -147,7 +147,11 @@ impl Check<'_> {
 
     fn surface(&mut self, surface: &Surface, unique: bool) {
         let path = format!("surfaces.{}", surface.name);
-        self.need(unique && self.name(&surface.name), &path, "a surface's name is lower-kebab-case and unique");
+        self.need(
+            unique && self.name(&surface.name),
+            &path,
+            "a surface's name is lower-kebab-case and unique",
+        );
         let kinds = !surface.kinds.is_empty()
             && surface.kinds.len() <= ENTRIES
             && surface.kinds.iter().all(|kind| self.name(kind) && kind != "check");

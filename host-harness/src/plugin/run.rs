@@ -12,8 +12,8 @@ use super::imports::Used;
 use super::output::{Checker, Door, mapping_size, record_size, violation};
 use super::{ConfigureError, Loaded, Plugin, engine, profile};
 use crate::contract::{
-    Failure, Mapping, PageRequest, Plugin as Bindings, Problem, Profile, Record, WebhookRequest, http, objects,
-    storage,
+    Failure, Mapping, PageRequest, Plugin as Bindings, Problem, Profile, Record, WebhookRequest, http,
+    objects, storage,
 };
 use crate::unit::{Cost, MappedRecord, Outcome, Services, Unit, UnitError, Work};
 
@@ -23,9 +23,7 @@ const PROBLEMS: usize = 1_000;
 pub fn configure(plugin: &Loaded, settings: &str) -> Result<Profile, ConfigureError> {
     let broken = |error: UnitError| match error {
         UnitError::Fault { code, message } => ConfigureError::Fault { code, message },
-        UnitError::Failure(failure) => {
-            ConfigureError::Fault { code: failure.code, message: failure.message }
-        }
+        UnitError::Failure(failure) => ConfigureError::Fault { code: failure.code, message: failure.message },
     };
     let parsed: serde_json::Value = serde_json::from_str(settings).map_err(|_| {
         ConfigureError::Settings(vec![Problem {
@@ -61,8 +59,7 @@ pub fn configure(plugin: &Loaded, settings: &str) -> Result<Profile, ConfigureEr
             problems.truncate(PROBLEMS);
             let max = plugin.limits.message;
             for problem in &mut problems {
-                for text in
-                    [&mut problem.code, &mut problem.path, &mut problem.message, &mut problem.remedy]
+                for text in [&mut problem.code, &mut problem.path, &mut problem.message, &mut problem.remedy]
                 {
                     *text = super::printable(text, max);
                 }

@@ -72,12 +72,7 @@ pub fn printable(text: &str, max: usize) -> String {
 }
 
 impl Host for Guest {
-    fn emit(
-        &mut self,
-        level: Level,
-        message: String,
-        fields: Vec<(String, String)>,
-    ) -> wasmtime::Result<()> {
+    fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
         let max = (self.limits.log_entries, self.limits.log_entry);
         self.used.log.add(level, &message, &fields, max);
         Ok(())
