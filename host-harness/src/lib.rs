@@ -7,8 +7,15 @@
 pub mod config;
 pub mod contract;
 pub mod crash;
+pub mod embedded;
 pub mod intake;
+pub mod json;
+pub mod manifest;
+pub mod people;
+pub mod pipeline;
+pub mod plugin;
 pub mod registry;
+pub mod secrets;
 pub mod store;
 pub mod unit;
 pub mod world;
