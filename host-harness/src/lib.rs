@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod intake;
 pub mod json;
 pub mod manifest;
+pub mod operate;
 pub mod people;
 pub mod pipeline;
 pub mod plugin;
