@@ -72,7 +72,7 @@ pub struct Bench {
 
 fn route(surface: &str, needs_body: bool, cap: usize) -> Route {
     Route {
-        installation: 7,
+        installation: host_harness::store::installations::InstallationId(7),
         tenant: "shop".into(),
         surface: surface.into(),
         verifier: Verifier {

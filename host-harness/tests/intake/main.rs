@@ -22,7 +22,7 @@ fn a_webhook_is_kept_as_it_came_and_then_answered() {
     assert!(answer.ends_with("\r\n\r\n{\"ok\":true}"), "{answer}");
     let kept = bench.journal.kept();
     assert_eq!(kept.len(), 1);
-    assert_eq!((kept[0].installation, kept[0].surface.as_str()), (7, "streams"));
+    assert_eq!((kept[0].installation.0, kept[0].surface.as_str()), (7, "streams"));
     assert_eq!(kept[0].received_at, 1_700_000_000_000);
     assert_eq!(kept[0].body, b"{\"a\":1}");
     // Only what was declared, and never the credential although it was declared.
