@@ -21,8 +21,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::contract::StaticAnswer;
 use crate::store::installations::InstallationId;
-pub use crate::store::journal::{Journal, RawDelivery};
-use crate::world::{Clock, Random};
+use crate::store::journal::Journal;
+use crate::world::Clock;
 
 pub use server::Intake;
 
@@ -71,7 +71,8 @@ pub struct Route {
     pub headers: Vec<String>,
 }
 
-/// All surfaces, by the token in their address.
+/// All surfaces, by the token in their address: 128 random bits, which can't be guessed and don't
+/// name the tenant.
 ///
 /// They are kept under the digest of the token, so that the time of a look-up tells nothing
 /// about a token.
@@ -96,14 +97,6 @@ impl Routes {
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
-}
-
-/// A new token: 128 random bits in hex. The address of an installation can't be guessed and
-/// doesn't name the tenant.
-pub fn new_token(random: &dyn Random) -> String {
-    let mut bytes = [0; 16];
-    random.fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Path of a surface's address.
