@@ -8,6 +8,7 @@ pub mod config;
 pub mod contract;
 pub mod crash;
 pub mod embedded;
+pub mod intake;
 pub mod json;
 pub mod manifest;
 pub mod people;
