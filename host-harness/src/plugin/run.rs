@@ -99,8 +99,19 @@ impl Plugin {
         };
         let result = run.work();
         run.retire();
-        let lines = run.parked.take().unwrap_or_default();
-        result.map(|outcome| run.finish(outcome, lines))
+        let used = run.parked.take().unwrap_or_default();
+        match result {
+            Ok(outcome) => Ok(run.finish(outcome, used)),
+            Err(error) => {
+                // The outcome would have carried them; without one they are all that is left.
+                for line in used.log.into_lines() {
+                    tracing::info!(
+                        target: "connector", level = line.level, fields = ?line.fields, "{}", line.message
+                    );
+                }
+                Err(error)
+            }
+        }
     }
 }
 
