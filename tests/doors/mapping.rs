@@ -239,6 +239,11 @@ fn records_that_are_not_ours_are_typed_failures() {
         let failure = map(&plain(), &other).unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Internal, "bad-record-body"));
     }
+    let mut other = contact_record(&plain(), json!({}));
+    for body in ["{}", "{\"event_uuid\":5}", "{\"attributes\":[]}"] {
+        other.body = body.to_owned();
+        assert_eq!(map(&plain(), &other).unwrap_err().code, "bad-record-body");
+    }
     let mut thing = record;
     thing.subject = moengage_connector::Subject::Object("campaign".to_owned(), "1".to_owned());
     assert_eq!(map(&plain(), &thing).unwrap_err().code, "not-a-person");
