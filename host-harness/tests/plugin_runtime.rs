@@ -505,6 +505,56 @@ guest_tests! {
         assert_eq!(refused, 5, "16 MiB hold 15 values of 1 MiB with their keys");
     }
 
+    "pebble" a_connector_written_from_the_contract_alone_runs {
+        struct Pebble;
+        impl Services for Pebble {
+            fn http(&self, request: http::Request) -> Result<http::Response, http::Error> {
+                assert_eq!((request.endpoint.as_str(), request.method), ("api", http::Method::Get));
+                assert!(request.timeout_ms.unwrap() <= 4_000, "bounded by the unit's own end");
+                let body = br#"{"members":[{"id":1,"mail":"a@example.com","newsletter":false,"changed_at":1}],
+                    "more":true}"#;
+                Ok(http::Response { status: 200, headers: vec![], body: body.to_vec() })
+            }
+            fn object_open(&self, _: &str, _: &[String], _: Option<&str>)
+            -> Result<objects::Object, http::Error> {
+                panic!("Pebble has no files");
+            }
+            fn object_read(&self, _: &str, _: &[String], _: &str, _: u64, _: u32)
+            -> Result<Vec<u8>, http::Error> {
+                panic!("Pebble has no files");
+            }
+            fn storage_get(&self, _: &str) -> Option<storage::Entry> {
+                None
+            }
+            fn storage_list(&self, _: &str, _: Option<&str>, _: usize) -> Vec<String> {
+                vec![]
+            }
+        }
+        let manifest = Manifest::parse(include_str!("../../tests/plugins/pebble/manifest.json")).unwrap();
+        let plugin = Runtime::new(options()).unwrap().load(&guests::component("pebble"), &manifest).unwrap();
+        let settings =
+            r#"{"shop":"corner","keys":{"api":"api"},"webhook":{"header":"x-pebble","secret":"webhook"}}"#;
+        let mut unit = page(settings, "members", Position::Start);
+        let outcome = plugin.run(&unit, Arc::new(Pebble)).unwrap();
+        let Some(Next::More(cursor)) = outcome.next else { panic!("{:?}", outcome.next) };
+        let mapping = &outcome.records[0].mapping;
+        let Ok(Mapping::Actions(actions)) = mapping else { panic!("{mapping:?}") };
+        let names: Vec<_> = actions.iter().map(|action| action.name.as_str()).collect();
+        assert_eq!(names, ["brevo/set-consent", "brevo/upsert-contact"], "the opt-out goes first");
+        assert_eq!(outcome.cost.http_calls, 1);
+        // The same page again with the cursor that it gave: a vendor that never ends is stopped.
+        let Work::Page(request) = &mut unit.work else { unreachable!() };
+        request.position = Position::Cursor(cursor);
+        assert_eq!(fault(plugin.run(&unit, Arc::new(Pebble))).0, "guest-output");
+
+        let mut push = webhook_with(settings, r#"{"id":"p1","member":1,"at":1,"total":2.5}"#);
+        let Work::Webhook(request) = &mut push.work else { unreachable!() };
+        request.surface = "purchases".into();
+        let outcome = run(&plugin, &push).unwrap();
+        assert_eq!(outcome.records[0].record.id, "pebble:corner:purchase:p1");
+        assert!(outcome.records[0].mapping.is_ok());
+    }
+
     "overreach" a_profile_stays_within_its_manifest {
         let plugin = load("overreach");
         let problems = |sin: &str| match plugin.configure(&format!("\"{sin}\"")) {

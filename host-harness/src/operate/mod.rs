@@ -1,4 +1,4 @@
-//! What an operator sees and orders: sums, status, dead letters.
+//! What an operator sees and orders.
 
 pub mod accounting;
 pub mod dead_letters;

@@ -9,12 +9,14 @@
 //!   `POST /core-services/v1/campaigns/search`, `POST /v5/campaigns/search`,
 //!   `GET /v3/custom-segments`. Each needs Basic (workspace and the family's key) and `MOE-APPKEY`.
 
+mod batch;
 mod codes;
 mod envelopes;
 pub mod generator;
 mod options;
 mod reads;
 pub mod streams;
+mod truth;
 mod workspace;
 
 use std::io;
