@@ -30,6 +30,8 @@ pub struct ConsentView {
     pub at: Option<Millis>,
     /// The newest opt-out of either kind, even where a newer flag says otherwise.
     pub opted_out_at: Option<Millis>,
+    /// The newest explicit act, where it is an opt-in.
+    pub opted_in_at: Option<Millis>,
     /// Must not be written to, whatever the person wants.
     pub suppressed: Option<SuppressionReason>,
     /// When this host set the block at Brevo; none: no block, or somebody else's.
@@ -37,9 +39,11 @@ pub struct ConsentView {
 }
 
 impl ConsentView {
-    /// True where the channel must be blocked at Brevo.
+    /// True where the channel must be blocked at Brevo: suppressed, or opted out with no newer
+    /// explicit opt-in. A newer *flag* changes what the host shows (`status`), never a block.
     pub fn blocked(&self) -> bool {
-        self.status == Some(ConsentStatus::OptedOut) || self.suppressed.is_some()
+        let opted_in = self.opted_in_at.is_some_and(|at| self.opt_in_outweighs(at));
+        self.suppressed.is_some() || (self.opted_out_at.is_some() && !opted_in)
     }
 
     /// True where enough is known to make the person reachable, or to create them blocked.
@@ -50,8 +54,7 @@ impl ConsentView {
     /// True where an explicit opt-in of that date outweighs every opt-out that is known.
     /// A tie is an opt-out.
     pub fn opt_in_outweighs(&self, opt_in_at: Millis) -> bool {
-        self.status == Some(ConsentStatus::OptedIn)
-            && self.opted_out_at.is_none_or(|opted_out_at| opt_in_at > opted_out_at)
+        self.opted_out_at.is_none_or(|opted_out_at| opt_in_at > opted_out_at)
     }
 }
 
@@ -158,6 +161,7 @@ impl Known {
             basis: said.map(|_| basis),
             at: said.map(|(at, _)| at),
             opted_out_at: self.opted_out_at,
+            opted_in_at: self.signal.filter(|(_, status)| *status == OptedIn).map(|(at, _)| at),
             suppressed: self.suppressed.map(|(reason, _)| reason),
             block_written_at: self.block_written_at,
         }

@@ -69,6 +69,7 @@ fn a_later_flag_replaces_a_flag_but_outweighs_no_opt_out_at_brevo() {
     ]);
     assert_eq!(view.status, Some(OptedIn));
     assert!(!view.opt_in_outweighs(5), "the opt-out of 10 is newer than the signal of 5");
+    assert!(view.blocked(), "a flag lifts nothing");
     assert!(view.opt_in_outweighs(11));
 }
 
@@ -145,6 +146,8 @@ proptest! {
     fn no_flag_lifts_an_explicit_opt_out(mut news in prop::collection::vec(any_news(), 0..8), at in 0..6i64) {
         news.retain(|n| !matches!(n, News::Consent(OptedIn, Signal, _)));
         news.push(News::Consent(OptedOut, Signal, at));
-        prop_assert_eq!(view_after(&news).status, Some(OptedOut));
+        let view = view_after(&news);
+        prop_assert_eq!(view.status, Some(OptedOut));
+        prop_assert!(view.blocked());
     }
 }
