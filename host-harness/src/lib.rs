@@ -8,6 +8,7 @@ pub mod brevo;
 pub mod config;
 pub mod contract;
 pub mod crash;
+pub mod delivery;
 pub mod embedded;
 pub mod json;
 pub mod manifest;

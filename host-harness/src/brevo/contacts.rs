@@ -117,7 +117,18 @@ pub struct NewContact {
     /// True blocks; false is never sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sms_blacklisted: bool,
-    update_enabled: bool,
+    /// Always false: an existing contact is an error, never overwritten.
+    pub update_enabled: Never,
+}
+
+/// Serialises as `false`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Never;
+
+impl Serialize for Never {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(false)
+    }
 }
 
 /// A change of a contact. It can set a block and never lift one.

@@ -15,6 +15,9 @@ use crate::world::Millis;
 pub struct Merged {
     /// False where everything was known already, or newer things are.
     pub changed: bool,
+    /// True where Brevo may have to be told. A flag that repeats what holds, or that says
+    /// *not opted out*, changes nothing there, however new it is.
+    pub calls_for_action: bool,
     /// Held actions of the person that became waiting because of it.
     pub released: u64,
 }
@@ -67,7 +70,10 @@ pub fn merge(
     at: Millis,
     now: Millis,
 ) -> Result<Merged, StoreError> {
-    update(tx, person, said.channel, now, |known| known.say(said.status, said.basis, at))
+    let explicit = said.basis == ConsentBasis::Signal;
+    let mut merged = update(tx, person, said.channel, now, |known| known.say(said.status, said.basis, at))?;
+    merged.calls_for_action |= explicit && merged.changed;
+    Ok(merged)
 }
 
 /// Merges one suppression. `at` is its trusted time. A suppression is never taken back here.
@@ -194,14 +200,15 @@ fn update(
     let mut after = before;
     change(&mut after);
     if after == before {
-        return Ok(Merged { changed: false, released: 0 });
+        return Ok(Merged { changed: false, calls_for_action: false, released: 0 });
     }
     save(tx, person, channel, &after)?;
     let released = match !before.view().is_known() && after.view().is_known() {
         true => outbox::release_held(tx, person, now)?,
         false => 0,
     };
-    Ok(Merged { changed: true, released })
+    let calls_for_action = !before.view().blocked() && after.view().blocked();
+    Ok(Merged { changed: true, calls_for_action, released })
 }
 
 fn load(tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<Known, StoreError> {

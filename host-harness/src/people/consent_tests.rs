@@ -74,6 +74,20 @@ fn a_later_flag_replaces_a_flag_but_outweighs_no_opt_out_at_brevo() {
 }
 
 #[test]
+fn only_what_can_change_something_at_brevo_calls_for_an_action() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("host.db")).unwrap();
+    let calls = |news| store.write(|tx| tell(tx, &news)).unwrap().calls_for_action;
+    assert!(!calls(News::Consent(OptedIn, Flag, 5)));
+    assert!(calls(News::Consent(OptedOut, Flag, 6)));
+    assert!(!calls(News::Consent(OptedOut, Flag, 7)), "blocked already");
+    assert!(calls(News::Consent(OptedOut, Signal, 8)), "said by the person");
+    assert!(calls(News::Consent(OptedIn, Signal, 9)));
+    assert!(calls(News::Consent(OptedOut, Flag, 10)), "blocked anew");
+    assert!(!calls(News::Suppression(SuppressionReason::HardBounce, 11)), "blocked already");
+}
+
+#[test]
 fn suppression_and_consent_are_two_things() {
     let view = view_after(&[
         News::Suppression(SuppressionReason::HardBounce, 5),
