@@ -1,29 +1,31 @@
-//! The connectors that this host has: its own, and those that the operator adds.
+//! The connectors that a host has: the one it was built with, and those that the operator adds.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::config::{ComponentFiles, ConnectorConfig};
+use crate::config::{ConnectorConfig, HostConfig};
 use crate::contract::{Problem, Profile};
 use crate::embedded;
 use crate::manifest::Manifest;
-use crate::plugin::limits::Limits;
 use crate::plugin::{ConfigureError, LoadError, Plugin, Runtime, RuntimeError, RuntimeOptions};
 use crate::secrets::SlotSecrets;
 
 /// Connectors that come with the host.
 pub const BUILT_IN: &[&str] = &["moengage"];
 
-/// Loaded connectors, by name.
-pub struct Connectors {
-    plugins: BTreeMap<String, Plugin>,
-    limits: Limits,
-    // The engine's clock lives as long as it does.
-    _runtime: Runtime,
+/// A connector that this host can run.
+#[derive(Clone)]
+pub struct Connector {
+    /// The component.
+    pub component: Vec<u8>,
+    /// What the operator grants it; its name is the key under `connectors`.
+    pub manifest: Manifest,
 }
 
-/// Why the connectors can't be had. The operator must act.
+/// Why connectors can't be had. The operator must act.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectorError {
     /// No guest can be run at all.
     #[error(transparent)]
@@ -32,7 +34,7 @@ pub enum ConnectorError {
     #[error("{0} can't be read: {1}")]
     File(PathBuf, std::io::Error),
     /// A manifest is wrong.
-    #[error("the manifest of {0} has {n} problems: {first}", n = .1.len(), first = first(.1))]
+    #[error("the manifest of {0} has {n} problem(s); the first: {first}", n = .1.len(), first = first(.1))]
     Manifest(String, Vec<Problem>),
     /// A manifest is for a connector of another name.
     #[error("the manifest of {expected} is for a connector named {found}")]
@@ -42,8 +44,8 @@ pub enum ConnectorError {
         /// In the manifest.
         found: String,
     },
-    /// A component is not one.
-    #[error("{0}: {1}")]
+    /// A component is refused.
+    #[error("the connector {0} is refused: {1}")]
     Load(String, LoadError),
 }
 
@@ -77,69 +79,79 @@ impl ConnectorError {
     }
 }
 
-impl Connectors {
-    /// Loads all of them.
-    pub fn load(
-        added: &BTreeMap<String, ComponentFiles>,
-        options: RuntimeOptions,
-    ) -> Result<Self, ConnectorError> {
-        let limits = options.limits;
-        let runtime = Runtime::new(options)?;
-        let mut plugins = BTreeMap::new();
-        let own = load(&runtime, "moengage", embedded::COMPONENT, embedded::MANIFEST)?;
-        plugins.insert("moengage".to_owned(), own);
-        for (name, files) in added {
+impl Connector {
+    /// The connector that the host was built with.
+    pub fn embedded() -> Result<Self, ConnectorError> {
+        Ok(Self {
+            component: embedded::COMPONENT.to_vec(),
+            manifest: manifest("moengage", embedded::MANIFEST)?,
+        })
+    }
+
+    /// All that a configuration can name: the built-in one and those under `host.components`.
+    pub fn all(config: &HostConfig) -> Result<Vec<Self>, ConnectorError> {
+        let mut all = vec![Self::embedded()?];
+        for (name, files) in &config.components {
             let unreadable = |path: &PathBuf| {
                 let path = path.clone();
                 move |error| ConnectorError::File(path, error)
             };
             let component = std::fs::read(&files.component).map_err(unreadable(&files.component))?;
-            let manifest = std::fs::read_to_string(&files.manifest).map_err(unreadable(&files.manifest))?;
-            plugins.insert(name.clone(), load(&runtime, name, &component, &manifest)?);
+            let text = std::fs::read_to_string(&files.manifest).map_err(unreadable(&files.manifest))?;
+            all.push(Self { component, manifest: manifest(name, &text)? });
         }
-        Ok(Self { plugins, limits, _runtime: runtime })
+        Ok(all)
+    }
+}
+
+fn manifest(name: &str, text: &str) -> Result<Manifest, ConnectorError> {
+    let manifest =
+        Manifest::parse(text).map_err(|problems| ConnectorError::Manifest(name.into(), problems))?;
+    if manifest.connector == name {
+        Ok(manifest)
+    } else {
+        Err(ConnectorError::OtherName { expected: name.into(), found: manifest.connector })
+    }
+}
+
+/// Loaded connectors, by name.
+pub struct Plugins(BTreeMap<String, Plugin>);
+
+impl Plugins {
+    /// Checks and compiles all of them.
+    pub fn load(connectors: &[Connector], options: RuntimeOptions) -> Result<Self, ConnectorError> {
+        let runtime = Runtime::new(options)?;
+        let load = |connector: &Connector| {
+            let name = connector.manifest.connector.clone();
+            match runtime.load(&connector.component, &connector.manifest) {
+                Ok(plugin) => Ok((name, plugin)),
+                Err(error) => Err(ConnectorError::Load(name, error)),
+            }
+        };
+        Ok(Self(connectors.iter().map(load).collect::<Result<_, _>>()?))
     }
 
     /// One of them.
     pub fn get(&self, name: &str) -> Option<&Plugin> {
-        self.plugins.get(name)
-    }
-
-    /// What holds every guest.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+        self.0.get(name)
     }
 }
 
-fn load(
-    runtime: &Runtime,
-    name: &str,
-    component: &[u8],
-    manifest: &str,
-) -> Result<Plugin, ConnectorError> {
-    let manifest =
-        Manifest::parse(manifest).map_err(|problems| ConnectorError::Manifest(name.into(), problems))?;
-    if manifest.connector != name {
-        return Err(ConnectorError::OtherName { expected: name.into(), found: manifest.connector });
-    }
-    runtime.load(component, &manifest).map_err(|error| ConnectorError::Load(name.into(), error))
-}
-
-/// What `configure` and the filled slots say of a tenant's settings.
-pub fn profile(plugin: &Plugin, config: &ConnectorConfig) -> Result<Profile, ConfigureError> {
+/// The profile of a tenant's settings. Refused as well where a secret that it needs is not given.
+pub fn profile(plugin: &Plugin, config: &ConnectorConfig) -> Result<Arc<Profile>, ConfigureError> {
     let profile = plugin.configure(&config.settings_json)?;
-    let empty: Vec<Problem> = profile
+    let missing: Vec<Problem> = profile
         .slots
         .iter()
         .filter(|slot| slot.required && !config.slots.contains_key(&slot.name))
         .map(|slot| Problem {
             code: "missing-secret".into(),
-            path: slot.name.clone(),
-            message: format!("the secret `{}` is not given. {}", slot.name, slot.purpose),
-            remedy: format!("Write `\"${{NAME}}\"` where the settings say `{}`.", slot.name),
+            path: String::new(),
+            message: format!("the secret `{}` is not given: {}", slot.name, slot.purpose),
+            remedy: format!("Write `\"${{NAME}}\"` for the key that names the slot `{}`.", slot.name),
         })
         .collect();
-    if empty.is_empty() { Ok(Profile::clone(&profile)) } else { Err(ConfigureError::Settings(empty)) }
+    if missing.is_empty() { Ok(profile) } else { Err(ConfigureError::Settings(missing)) }
 }
 
 /// The live secrets of a tenant's connector.

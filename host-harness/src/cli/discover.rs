@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::check::problems_of;
 use super::terminal::{safe, size, span, table};
+use super::check::print_problem;
 use super::{ConfigFile, Failure, Found, Output};
+use crate::connectors::{self, Connector, Plugins};
 use crate::contract::{AttributeType, Nature, Profile, SyncMode};
-use crate::host::{self, Connectors};
+use crate::operate::check::settings_problems;
 use crate::plugin::RuntimeOptions;
 
 /// Show what each connector reads, receives and can cause under its settings
@@ -25,7 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     let config = args.config.load()?;
-    let connectors = Connectors::load(&config.components, RuntimeOptions::default())?;
+    let plugins = Plugins::load(&Connector::all(&config)?, RuntimeOptions::default())?;
     let mut found = Found::Nothing;
     let mut all = Vec::new();
     for tenant in &config.tenants {
@@ -33,20 +34,20 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
             continue;
         }
         for connector in &tenant.connectors {
-            let Some(plugin) = connectors.get(&connector.name) else { continue };
-            match host::profile(plugin, connector) {
+            let Some(plugin) = plugins.get(&connector.name) else { continue };
+            match connectors::profile(plugin, connector) {
                 Ok(profile) => {
                     if !args.output.json {
                         print(&tenant.name, &profile);
                     }
-                    all.push(json!({ "tenant": tenant.name, "profile": profile }));
+                    all.push(json!({ "tenant": tenant.name, "profile": *profile }));
                 }
                 Err(error) => {
                     found = Found::Problems;
-                    let problems = problems_of(&error, connector);
+                    let problems = settings_problems(&error, connector);
                     if !args.output.json {
                         println!("{} / {}", safe(&tenant.name), safe(&connector.name));
-                        problems.iter().for_each(super::check::print_problem);
+                        problems.iter().for_each(print_problem);
                     }
                     all.push(json!({
                         "tenant": tenant.name, "connector": connector.name, "problems": problems,

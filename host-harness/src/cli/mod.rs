@@ -3,11 +3,13 @@
 mod call;
 mod check;
 mod dead_letters;
+mod demo;
 mod discover;
 mod serve;
 mod simulate;
 mod status;
 mod terminal;
+mod vendor;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +17,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, ConfigError, Environment, HostConfig, Location};
-use crate::host::{BUILT_IN, STORE_FILE};
+use crate::connectors::{BUILT_IN, ConnectorError};
+use crate::host::STORE_FILE;
 use crate::store::{Store, StoreError};
 use terminal::safe;
 
@@ -35,6 +38,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Serve(serve::Args),
     Check(check::Args),
     Discover(discover::Args),
@@ -44,9 +48,23 @@ enum Command {
     Simulate(simulate::Args),
 }
 
+impl Command {
+    /// Commands that print and end. The others must survive a reader that goes away.
+    fn only_prints(&self) -> bool {
+        !matches!(self, Self::Demo(_) | Self::Serve(_) | Self::Simulate(_))
+    }
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if command.only_prints() {
+        // `harness status | head` ends quietly instead of in a panic of `println!`.
+        // SAFETY: no thread runs yet, and the default action has no preconditions.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    }
+    let done = match command {
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Discover(args) => discover::run(&args),
@@ -116,6 +134,34 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::problem("store-failed", error.to_string(), "Look at the data directory of the host.")
     }
+}
+
+impl From<ConnectorError> for Failure {
+    fn from(error: ConnectorError) -> Self {
+        Self::usage(error.code(), error.to_string(), error.remedy())
+    }
+}
+
+/// The one of that name, or the only one.
+fn only<'a, T>(
+    all: &'a [T],
+    name: Option<&str>,
+    what: &str,
+    name_of: impl Fn(&T) -> &String,
+) -> Result<&'a T, Failure> {
+    let found = match (name, all) {
+        (Some(name), _) => all.iter().find(|one| name_of(one) == name),
+        (None, [one]) => Some(one),
+        (None, _) => None,
+    };
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|one| name_of(one).as_str()).collect();
+        let message = match name {
+            Some(name) => format!("there is no {what} `{name}`"),
+            None => format!("it is not clear which {what} is meant"),
+        };
+        Failure::usage(&format!("unknown-{what}"), message, format!("Choose with --{what}: {}", names.join(", ")))
+    })
 }
 
 #[derive(Args)]

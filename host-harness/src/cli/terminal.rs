@@ -24,7 +24,7 @@ pub(super) fn safe_lines(text: &str) -> String {
 /// A table without frames that fits the terminal.
 pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
     table
 }
