@@ -47,7 +47,7 @@ fn each_key_is_probed_by_a_read_under_its_own_slot() {
     let (page, request) = check("check-data", answer(200, &[], DATA_OK));
     assert_eq!(page.unwrap(), Page::default());
     assert_eq!((request.endpoint.as_str(), request.method), ("data", Method::Post));
-    assert_eq!(request.path, ["v1", "fileimports", "import", "status"]);
+    assert_eq!(request.path, ["v1.0", "data", "fileimports", "import", "status"]);
     let body: Value = serde_json::from_slice(request.body.as_ref().unwrap()).unwrap();
     assert_eq!(
         body,

@@ -178,16 +178,7 @@ pub fn read_get(answer: &HttpResponse) -> Result<Option<Contact>, Problem> {
         return Ok(Some(parsed.into()));
     }
     let problem = errors::classify(answer);
-    // Legacy accounts answered 400 document_not_found, now 404; both carry the code. A bare 404
-    // may come from a proxy or a wrong base URL and proves nothing.
-    if problem.kind == Kind::NotFound {
-        return if errors::names_missing_document(answer) {
-            Ok(None)
-        } else {
-            Err(Problem { status: answer.status, kind: Kind::Unexpected })
-        };
-    }
-    Err(problem)
+    if problem.kind == Kind::NotFound { Ok(None) } else { Err(problem) }
 }
 
 /// `POST /contacts` with `updateEnabled: false`: an existing contact is an error, never overwritten.
@@ -250,11 +241,7 @@ pub fn read_update(answer: &HttpResponse) -> Result<bool, Problem> {
         return Ok(true);
     }
     let problem = errors::classify(answer);
-    match problem.kind {
-        Kind::NotFound if errors::names_missing_document(answer) => Ok(false),
-        Kind::NotFound => Err(Problem { status: answer.status, kind: Kind::Unexpected }),
-        _ => Err(problem),
-    }
+    if problem.kind == Kind::NotFound { Ok(false) } else { Err(problem) }
 }
 
 /// Maps with string keys always serialise.

@@ -44,7 +44,7 @@ pub enum Kind {
     Forbidden,
     /// `account_under_validation`.
     AccountUnderValidation,
-    /// 404, or `document_not_found`.
+    /// `document_not_found`, with 404 or 400.
     NotFound,
     /// An identifier belongs to another contact.
     Duplicate(Vec<Identifier>),
@@ -231,7 +231,9 @@ pub fn classify(answer: &HttpResponse) -> Problem {
         (402, _) | (400, "not_enough_credits") => Kind::NoCredits,
         (_, "account_under_validation") => Kind::AccountUnderValidation,
         (403 | 405, _) | (400, "permission_denied" | "method_not_allowed") => Kind::Forbidden,
-        (404, _) | (400, "document_not_found") => Kind::NotFound,
+        (404 | 400, "document_not_found") => Kind::NotFound,
+        // Without Brevo's code it may be a gateway's, about the path, and proves nothing.
+        (404, _) => Kind::Unexpected,
         (425, _) | (400, "account_in_process") => Kind::TooEarly,
         (429, _) => Kind::RateLimited,
         // The code drifted from duplicate_parameter to invalid_parameter with the same sentence,
@@ -246,11 +248,6 @@ pub fn classify(answer: &HttpResponse) -> Problem {
         _ => Kind::Unexpected,
     };
     Problem { status: answer.status, kind }
-}
-
-/// True where a not-found is Brevo's own word about the document, not a gateway's about the path.
-pub(super) fn names_missing_document(answer: &HttpResponse) -> bool {
-    serde_json::from_slice::<Body>(&answer.body).is_ok_and(|body| body.code == "document_not_found")
 }
 
 fn identifiers(body: &Body, message: &str) -> Vec<Identifier> {
@@ -331,6 +328,7 @@ mod tests {
         for status in [500, 502, 503, 504, 524] {
             assert_eq!(kind(status, "<html>gateway</html>"), Kind::OutcomeUnknown);
         }
+        assert_eq!(kind(404, "<html>no such page</html>"), Kind::Unexpected);
         for status in [406, 412, 413, 417, 422, 424] {
             assert_eq!(kind(status, "{}"), Kind::Refused);
         }

@@ -9,14 +9,16 @@ use super::{Host, STORE_FILE, StartError, WebhookAddress};
 use crate::brevo::account::BASE_URL;
 use crate::config::{ConnectorConfig, Destination, HostConfig};
 use crate::connectors::{self, Connector, Plugins};
-use crate::contract::{Profile, Surface};
+use crate::contract::{Profile, RateWindow, Surface};
 use crate::delivery::{Delivery, DestinationOptions};
-use crate::egress::Egress;
+use crate::egress::spool::Spool;
+use crate::egress::{Access, transport};
 use crate::intake::{self, Intake, Parts as IntakeParts, Refused, Route, Routes, Verified, Verifier};
 use crate::manifest::inbound::{self, Presented};
 use crate::manifest::{Auth, Manifest};
 use crate::people::tombstone;
 use crate::pipeline::{Installed, Pipeline, Policy};
+use crate::plugin::limits::Limits;
 use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
 use crate::secrets::SecretSource;
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
@@ -47,7 +49,7 @@ pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<
     let world = World {
         clock: Arc::new(SystemClock::new(config.time)),
         random: Arc::new(SystemRandom),
-        transport: Arc::new(crate::egress::transport::RealTransport::new()),
+        transport: transport::network(),
     };
     let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
     store.write(|tx| tombstone::ensure_salt(tx, &*world.random))?;
@@ -121,12 +123,27 @@ fn install(
     row: Installation,
     secrets: Arc<dyn SecretSource>,
 ) -> Result<Installed, StartError> {
-    let egress = Arc::new(Egress::new(config, world, store, plugin.manifest(), connector, &row, secrets)?);
+    let access = Arc::new(Access {
+        installation: row.key.hex(),
+        manifest: plugin.manifest().clone(),
+        settings: serde_json::from_str(&connector.settings_json).unwrap_or(Value::Null),
+        overrides: connector.endpoints.clone(),
+        allow_private: config.allow_private_addresses,
+        secrets,
+        rates: store.clone(),
+        spool: Some(Spool::new(&config.data_dir.join("spool"))),
+        world: world.clone(),
+    });
+    let windows: BTreeMap<String, Vec<RateWindow>> =
+        row.profile.resources.iter().map(|spec| (spec.name.clone(), spec.rate_windows.clone())).collect();
     Ok(Installed {
         row,
         settings: connector.settings_json.clone(),
         guest: Arc::new(plugin.clone()),
-        outside: Box::new(move |resource| egress.unit(resource)),
+        outside: Box::new(move |resource| {
+            let windows = windows.get(resource).map_or(&[][..], Vec::as_slice);
+            Arc::new(access.unit(resource, windows, Limits::DEFAULT.wall))
+        }),
     })
 }
 
@@ -154,7 +171,7 @@ fn delivery(
     let options = DestinationOptions {
         destination: id,
         base_url: account.destination.base_url.clone().unwrap_or_else(|| BASE_URL.to_owned()),
-        api_key: Arc::new(move || key.clone()),
+        api_key: Arc::new(move || Some(key.clone())),
         allow_private: config.allow_private_addresses,
         plan: account.destination.plan,
         limits: BTreeMap::new(),
