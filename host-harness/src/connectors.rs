@@ -70,9 +70,7 @@ impl ConnectorError {
         match self {
             Self::Runtime(_) => "Look at the data directory of the host and at the machine.".into(),
             Self::File(..) => "Correct the path under `host.components`.".into(),
-            Self::Manifest(_, problems) => {
-                problems.first().map(|one| one.remedy.clone()).unwrap_or_default()
-            }
+            Self::Manifest(_, problems) => problems.first().map(|one| one.remedy.clone()).unwrap_or_default(),
             Self::OtherName { found, .. } => format!("Name it `{found}` under `host.components`."),
             Self::Load(_, error) => error.remedy().into(),
         }

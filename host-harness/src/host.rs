@@ -141,4 +141,3 @@ impl Host {
 fn code_cache(config: &HostConfig) -> PathBuf {
     config.data_dir.join("compiled")
 }
-

@@ -8,12 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::terminal::{count, safe, size, table};
-use super::{ConfigFile, Failure, Found, Output};
 use super::vendor::Vendor;
+use super::{ConfigFile, Failure, Found, Output};
 use crate::connectors::{self, Connector, Plugins};
-use crate::contract::{
-    Cursor, PageRequest, Position, Record, WebhookRequest, http, objects, storage,
-};
+use crate::contract::{Cursor, PageRequest, Position, Record, WebhookRequest, http, objects, storage};
 use crate::manifest::Manifest;
 use crate::pipeline::Verdict;
 use crate::plugin::limits::Limits;
@@ -214,7 +212,11 @@ fn show(
 fn print_cost(cost: &Cost, limits: &Limits) {
     let mut rows = table(["cost", "used", "limit"]);
     let time = |micros: u64| format!("{:.1} ms", micros as f64 / 1_000.0);
-    rows.add_row(["time, while counting".to_owned(), time(cost.wall_us), time(limits.wall.as_micros() as u64)]);
+    rows.add_row([
+        "time, while counting".to_owned(),
+        time(cost.wall_us),
+        time(limits.wall.as_micros() as u64),
+    ]);
     rows.add_row(["memory".to_owned(), size(cost.memory), size(limits.memory as u64)]);
     if let Some(fuel) = cost.fuel {
         rows.add_row(["instructions".to_owned(), count(fuel as i64), "none".to_owned()]);
@@ -222,7 +224,11 @@ fn print_cost(cost: &Cost, limits: &Limits) {
     let boundary = format!("{} each", size(limits.boundary as u64));
     rows.add_row(["into the guest".to_owned(), size(cost.bytes_in), boundary.clone()]);
     rows.add_row(["out of the guest".to_owned(), size(cost.bytes_out), boundary]);
-    rows.add_row(["calls to the vendor".to_owned(), cost.http_calls.to_string(), limits.http_calls.to_string()]);
+    rows.add_row([
+        "calls to the vendor".to_owned(),
+        cost.http_calls.to_string(),
+        limits.http_calls.to_string(),
+    ]);
     println!("{rows}");
 }
 
@@ -300,13 +306,13 @@ fn bad_input(message: &str) -> Failure {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Failure> {
-    serde_json::from_str(text).map_err(|error| bad_input(&format!("the input is not of this export: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| bad_input(&format!("the input is not of this export: {error}")))
 }
 
 fn read(args: &Args) -> Result<String, Failure> {
-    let unreadable = |error: std::io::Error| {
-        bad_input(&format!("{} can't be read: {error}", args.input.display()))
-    };
+    let unreadable =
+        |error: std::io::Error| bad_input(&format!("{} can't be read: {error}", args.input.display()));
     let mut bytes = Vec::new();
     if args.input.as_os_str() == "-" {
         std::io::stdin().take(INPUT_CAP + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -337,8 +343,7 @@ fn target(args: &Args) -> Result<Target, Failure> {
     };
     let config = ConfigFile { config: file.clone() }.load()?;
     let tenant = super::only(&config.tenants, args.tenant.as_deref(), "tenant", |one| &one.name)?;
-    let connector =
-        super::only(&tenant.connectors, args.connector.as_deref(), "connector", |one| &one.name)?;
+    let connector = super::only(&tenant.connectors, args.connector.as_deref(), "connector", |one| &one.name)?;
     let plugin = loaded(&Connector::all(&config)?, &connector.name, options)?;
     let now = SystemClock::new(config.time).now();
     let settings = Some(connector.settings_json.clone());

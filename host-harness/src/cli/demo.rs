@@ -75,7 +75,8 @@ fn print(report: &Report) {
     }
     println!("{rows}");
     println!("\nWhat MoEngage sent against what Brevo got");
-    let mut rows = table(["  tenant", "lost", "doubled", "uncalled for", "re-subscribed", "given up", "verdict"]);
+    let mut rows =
+        table(["  tenant", "lost", "doubled", "uncalled for", "re-subscribed", "given up", "verdict"]);
     for tenant in &report.tenants {
         let verdict = &tenant.verdict;
         rows.add_row([
@@ -94,7 +95,8 @@ fn print(report: &Report) {
         println!("{}: {}", safe(&tenant.name), super::terminal::safe_lines(&details));
     }
     let time = Duration::from_secs_f64(report.seconds.max(0.0)).as_secs_f32();
-    let end = if report.is_clean() { "Nothing lost, nothing doubled." } else { "Something is wrong, see above." };
+    let end =
+        if report.is_clean() { "Nothing lost, nothing doubled." } else { "Something is wrong, see above." };
     println!("\n{end} {time:.0} s, killed {} time(s).", report.kills);
 }
 

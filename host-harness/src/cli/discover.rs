@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::terminal::{safe, size, span, table};
 use super::check::print_problem;
+use super::terminal::{safe, size, span, table};
 use super::{ConfigFile, Failure, Found, Output};
 use crate::connectors::{self, Connector, Plugins};
 use crate::contract::{AttributeType, Nature, Profile, SyncMode};

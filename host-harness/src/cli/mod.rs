@@ -160,7 +160,11 @@ fn only<'a, T>(
             Some(name) => format!("there is no {what} `{name}`"),
             None => format!("it is not clear which {what} is meant"),
         };
-        Failure::usage(&format!("unknown-{what}"), message, format!("Choose with --{what}: {}", names.join(", ")))
+        Failure::usage(
+            &format!("unknown-{what}"),
+            message,
+            format!("Choose with --{what}: {}", names.join(", ")),
+        )
     })
 }
 

@@ -77,7 +77,10 @@ fn installation(one: &InstallationStatus, now: Millis) {
     };
     println!("  records   {}", sum(sums.read, "read", shown(&sums.fates)));
     println!("  actions   {}", sum(sums.actions, "admitted", shown(&sums.states)));
-    println!("  sums      {}", if one.adds_up { "both add up" } else { "DO NOT ADD UP: report this as a fault" });
+    println!(
+        "  sums      {}",
+        if one.adds_up { "both add up" } else { "DO NOT ADD UP: report this as a fault" }
+    );
     if !sums.skipped.is_empty() {
         let reasons: Vec<_> =
             shown(&sums.skipped).iter().map(|(name, n)| format!("{} {name}", count(*n))).collect();

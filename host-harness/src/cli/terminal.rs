@@ -44,8 +44,7 @@ pub(super) fn count(number: i64) -> String {
 
 /// `2026-11-23T10:00:00Z`
 pub(super) fn moment(at: Millis) -> String {
-    jiff::Timestamp::from_millisecond(at)
-        .map_or_else(|_| format!("{at} ms"), |time| format!("{time:.0}"))
+    jiff::Timestamp::from_millisecond(at).map_or_else(|_| format!("{at} ms"), |time| format!("{time:.0}"))
 }
 
 /// `3 min ago` or `in 2 h`.

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use stand_ins::brevo::{self, Brevo};
 use stand_ins::clock::Scale;
-use stand_ins::moengage::{self, Generated, Generator, MoEngage, Stream, Target, Truth};
+use stand_ins::moengage::generator::{Generated, Generator, Truth};
+use stand_ins::moengage::streams::{Stream, Target};
+use stand_ins::moengage::{self, MoEngage};
 
 use super::verdict::{Expected, Observed, Verdict};
 use crate::operate::accounting::{Sums, reconciling};
@@ -194,7 +196,8 @@ impl Stage {
         let now_s = self.tenants[tenant].brevo.now() / 1_000;
         let Generated { batches, truth } = Generator { now_s, ..generator.clone() }.generate();
         let path = self.webhook_path(&self.tenants[tenant].name)?;
-        let target = Target::new(&format!("http://127.0.0.1:{}{path}", self.port)).basic("tajo", WEBHOOK_SECRET);
+        let target =
+            Target::new(&format!("http://127.0.0.1:{}{path}", self.port)).basic("tajo", WEBHOOK_SECRET);
         let stream = self.moengage.stream(target).map_err(|error| StageError::Stream(error.to_string()))?;
         stream.push(batches);
         self.tenants[tenant].truth = truth;

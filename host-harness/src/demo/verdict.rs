@@ -111,8 +111,9 @@ impl Expected {
     /// What the host promises for what a generator made: events within their time, of people who
     /// can be named and whose consent is known, arrive once; nobody else is created; every
     /// opt-out, bounce and complaint is a block.
-    pub fn from_truth(truth: &stand_ins::moengage::Truth) -> Self {
-        let mut expected = Self { events: BTreeSet::new(), never: BTreeSet::new(), contacts: BTreeMap::new() };
+    pub fn from_truth(truth: &stand_ins::moengage::generator::Truth) -> Self {
+        let mut expected =
+            Self { events: BTreeSet::new(), never: BTreeSet::new(), contacts: BTreeMap::new() };
         let raised = |flag: Option<bool>| flag == Some(true);
         for person in &truth.people {
             let blocked =
@@ -192,7 +193,11 @@ mod tests {
             ("a missing contact", |o| drop(o.contacts.remove("bob")), |v| v.missing == ["bob"]),
             ("a stranger", |o| drop(o.contacts.insert("eve".into(), false)), |v| v.unexpected == ["eve"]),
             ("a lost opt-out", |o| drop(o.contacts.insert("ann".into(), false)), |v| v.unblocked == ["ann"]),
-            ("a block for nothing", |o| drop(o.contacts.insert("bob".into(), true)), |v| v.blocked == ["bob"]),
+            (
+                "a block for nothing",
+                |o| drop(o.contacts.insert("bob".into(), true)),
+                |v| v.blocked == ["bob"],
+            ),
             ("a re-subscription", |o| o.resubscribed = 1, |v| v.resubscribed == 1),
             ("a webhook given up", |o| o.given_up = 1, |v| v.given_up == 1),
         ];

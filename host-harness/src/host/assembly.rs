@@ -26,6 +26,9 @@ use crate::store::journal::GroupCommit;
 use crate::store::{Store, StoreError, jobs};
 use crate::world::{SystemClock, SystemRandom, World};
 
+/// Bytes of inflated vendors' files that are kept for each installation.
+const SPOOL_QUOTA: u64 = 4 << 30;
+
 /// Everything that the threads share.
 pub(super) struct Parts {
     pub store: Arc<Store>,
@@ -123,6 +126,8 @@ fn install(
     row: Installation,
     secrets: Arc<dyn SecretSource>,
 ) -> Result<Installed, StartError> {
+    let spool = Spool::open_directory(&config.data_dir.join("spool"), SPOOL_QUOTA)
+        .map_err(|error| StartError::Io("the directory for vendors' files", error))?;
     let access = Arc::new(Access {
         installation: row.key.hex(),
         manifest: plugin.manifest().clone(),
@@ -131,7 +136,7 @@ fn install(
         allow_private: config.allow_private_addresses,
         secrets,
         rates: store.clone(),
-        spool: Some(Spool::new(&config.data_dir.join("spool"))),
+        spool: Some(spool),
         world: world.clone(),
     });
     let windows: BTreeMap<String, Vec<RateWindow>> =

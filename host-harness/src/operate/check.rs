@@ -134,9 +134,8 @@ pub fn probes(
 ) -> Vec<Probe> {
     let checks = profile.resources.iter().filter(|resource| resource.mode == SyncMode::Check);
     // A check whose optional secret is not given has nothing to try.
-    let given = |resource: &&ResourceSpec| {
-        resource.slot.as_ref().is_none_or(|slot| config.slots.contains_key(slot))
-    };
+    let given =
+        |resource: &&ResourceSpec| resource.slot.as_ref().is_none_or(|slot| config.slots.contains_key(slot));
     checks.filter(given).map(|resource| probe(plugin, config, resource, services, now)).collect()
 }
 
@@ -222,7 +221,8 @@ pub fn brevo(client: &Client) -> Probe {
         Err(NoAnswer::Transport(error)) => {
             let denied = error.kind == TransportErrorKind::Denied;
             let (result, code, remedy) = if denied {
-                let remedy = "Correct `brevo.base_url`; a private address needs `host.allow_private_addresses`.";
+                let remedy =
+                    "Correct `brevo.base_url`; a private address needs `host.allow_private_addresses`.";
                 (Result::Refused, "brevo-address-denied", remedy)
             } else {
                 (Result::CannotTell, "brevo-unreachable", "Try again later; check this machine's way out.")

@@ -141,17 +141,12 @@ impl RequeueError {
 }
 
 /// Up to `limit` dead letters, oldest first.
-pub fn list(
-    tx: &Transaction<'_>,
-    selection: Selection<'_>,
-    limit: usize,
-) -> Result<Vec<Entry>, StoreError> {
+pub fn list(tx: &Transaction<'_>, selection: Selection<'_>, limit: usize) -> Result<Vec<Entry>, StoreError> {
     let known = installations::all(tx)?;
     let mut found = Vec::new();
     let mut after = selection.after;
     while found.len() < limit {
-        let filter =
-            Filter { installation: None, code: selection.code, closed: selection.closed, after };
+        let filter = Filter { installation: None, code: selection.code, closed: selection.closed, after };
         let page = dead_letters::list(tx, filter, 1_000)?;
         let Some(last) = page.last() else { break };
         after = last.id;

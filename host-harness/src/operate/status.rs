@@ -150,10 +150,7 @@ fn pause(
     Ok(Pause { code, until, actor, message, remedy })
 }
 
-fn resources(
-    tx: &Transaction<'_>,
-    installation: InstallationId,
-) -> Result<Vec<ResourceStatus>, StoreError> {
+fn resources(tx: &Transaction<'_>, installation: InstallationId) -> Result<Vec<ResourceStatus>, StoreError> {
     let mut statement = tx.prepare_cached(
         "SELECT key, finished_at, result, code, attempts, running, due_at FROM job
          WHERE installation = ?1 ORDER BY key",
