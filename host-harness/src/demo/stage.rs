@@ -109,7 +109,7 @@ impl Stage {
             let name = &tenant.name;
             text.push_str(&format!(
                 "  - name: {name}\n    brevo:\n      account: {name}\n      api_key: \"${{DEMO_BREVO_KEY}}\"\n      base_url: \"{}\"\n      create_attributes: true\n    connectors:\n      moengage:\n        enabled: true\n        workspace_id: \"DEMO_{name}\"\n        data_center: \"01\"\n        environment: live\n        keys: {{ data: \"${{DEMO_DATA_KEY}}\" }}\n        webhook: {{ auth: basic, user: tajo, secret: \"${{DEMO_WEBHOOK_SECRET}}\" }}\n        sync: {{ contacts: true, events: true, consent: true }}\n",
-                tenant.brevo.url()
+                tenant.brevo.url().to_owned() + "/v3"
             ));
         }
         text
