@@ -11,7 +11,6 @@ pub mod installations;
 pub mod jobs;
 pub mod journal;
 pub mod outbox;
-mod rates;
 pub mod retention;
 pub mod storage;
 pub mod tallies;
