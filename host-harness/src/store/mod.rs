@@ -4,6 +4,17 @@
 //! `synchronous=FULL`: when it returns, it survives a power cut. The tables and their reasons
 //! stand in `schema-1.sql`.
 
+pub mod acceptance;
+pub mod batches;
+pub mod dead_letters;
+pub mod installations;
+pub mod jobs;
+pub mod journal;
+pub mod outbox;
+pub mod retention;
+pub mod storage;
+pub mod tallies;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +47,9 @@ pub enum StoreError {
     /// The directory or lock file can't be made.
     #[error("{0}: {1}")]
     Io(PathBuf, std::io::Error),
+    /// A webhook could not be made durable; the sender must try again.
+    #[error("the journal could not be written: {0}")]
+    Append(String),
     /// What a transaction read changed before it could commit; run it again.
     #[error("a concurrent change; run the unit again")]
     Conflict,

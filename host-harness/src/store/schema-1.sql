@@ -26,8 +26,7 @@ CREATE TABLE installation (
   settings        BLOB NOT NULL,          -- digest of the settings
   source          BLOB NOT NULL,          -- digest of the profile's source-key
   profile         TEXT NOT NULL,          -- JSON
-  intake_token    TEXT NOT NULL UNIQUE,   -- 128 random bits in hex; the webhook's address
-  UNIQUE (tenant, connector)
+  intake_token    TEXT NOT NULL UNIQUE    -- 128 random bits in hex; the webhook's address
 );
 
 -- Raw webhook bodies. Durable before the vendor gets its answer.
@@ -98,6 +97,7 @@ CREATE TABLE dead_letter (
   closed_at    INTEGER
 );
 CREATE INDEX dead_letter_open ON dead_letter (installation, id) WHERE state = 'open';
+CREATE INDEX dead_letter_requeued ON dead_letter (id) WHERE state = 'requeued';
 
 -- The outbox and its ledger. A row is never deleted before retention ends.
 CREATE TABLE action (
@@ -126,6 +126,7 @@ CREATE TABLE action (
   intent        TEXT                      -- JSON: progress of an effect of several calls
 );
 CREATE INDEX action_due ON action (destination, due_at) WHERE state IN (0, 1, 8, 9) AND due_at IS NOT NULL;
+CREATE INDEX action_in_flight ON action (destination) WHERE state = 1;
 CREATE INDEX action_lane ON action (person, id) WHERE state IN (0, 1, 8, 9);
 
 -- Every effect ever admitted to the outbox: replays and requeues end here.
@@ -139,8 +140,12 @@ CREATE TABLE person (
   destination  INTEGER NOT NULL,
   brevo_id     INTEGER,                   -- Brevo's numeric contact id
   presence     INTEGER NOT NULL DEFAULT 0, -- 0 never looked up, 1 at Brevo, 2 not at Brevo, 3 was delivered and is gone
-  fields       TEXT NOT NULL DEFAULT '{}' -- JSON: attribute -> [time, rank, observation, digest of value]
+  looked_at    INTEGER,                   -- when presence was last looked up
+  desired      TEXT NOT NULL DEFAULT '{}', -- JSON: field -> [[time, rank, observation], digest of value]; folded at commit
+  fields       TEXT NOT NULL DEFAULT '{}', -- JSON: attribute -> [time, rank, observation, digest of value]; delivered
+  refused      TEXT NOT NULL DEFAULT '{}' -- JSON: address attribute -> digest of the value that Brevo refused
 );
+CREATE INDEX person_contact ON person (destination, brevo_id) WHERE brevo_id IS NOT NULL;
 
 -- Names of people. External ids and aliases point to one person, addresses may be shared.
 CREATE TABLE identity (
@@ -154,15 +159,18 @@ CREATE TABLE identity (
 CREATE INDEX identity_person ON identity (person);
 
 -- Consent and suppression are two things; both are kept when the effect at Brevo is still open.
+-- Each column pair is the newest of its kind, so the order in which news arrives changes nothing.
 CREATE TABLE consent (
   person           INTEGER NOT NULL,
   channel          TEXT NOT NULL,         -- email, sms
-  status           TEXT NOT NULL,         -- opted-in, opted-out, unknown
-  at               INTEGER NOT NULL,
-  explicit         INTEGER NOT NULL,      -- 1: a dated signal of the person, 0: a flag
-  suppressed       TEXT,                  -- hard-bounce, complaint
+  signal           TEXT,                  -- newest dated act of the person: opted-in, opted-out
+  signal_at        INTEGER,
+  flag             TEXT,                  -- newest flag on a profile: opted-in, opted-out
+  flag_at          INTEGER,
+  opted_out_at     INTEGER,               -- newest opt-out of either kind
+  suppressed       TEXT,                  -- hard-bounce, complaint (the stronger)
   suppressed_at    INTEGER,
-  block_written_at INTEGER,               -- when this host set the block at Brevo
+  block_written_at INTEGER,               -- when this host set the block at Brevo; null: not ours
   PRIMARY KEY (person, channel)
 ) WITHOUT ROWID;
 

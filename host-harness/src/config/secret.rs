@@ -1,0 +1,220 @@
+//! Secrets: named in the file, held in memory only.
+//!
+//! `"${NAME}"` is read from the environment, `"${file:/path}"` from a file (relative to the
+//! configuration). `NAME_PREVIOUS`, or `/path.previous`, is a second live value during a
+//! rotation: it is accepted inward and never sent outward.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroize;
+
+/// Largest secret, in bytes.
+const CAP: u64 = 64 * 1024;
+
+/// A secret with its two live values. Never shown, never stored, wiped when dropped.
+#[derive(Clone)]
+pub struct Slot {
+    /// Used outward, accepted inward.
+    pub current: SecretString,
+    /// Accepted inward as well, while a secret is being changed.
+    pub previous: Option<SecretString>,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slot([REDACTED])")
+    }
+}
+
+impl Slot {
+    /// Whether both have the same current value.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        use subtle::ConstantTimeEq;
+        self.current.expose_secret().as_bytes().ct_eq(other.current.expose_secret().as_bytes()).into()
+    }
+}
+
+/// Where `"${NAME}"` is looked up.
+pub enum Environment {
+    /// The process's own.
+    Process,
+    /// Given; for tests and the demo.
+    Given(BTreeMap<String, SecretString>),
+}
+
+/// Why a secret can't be had. `Display` names the source, never the value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) remedy: String,
+}
+
+fn refusal(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into(), remedy: remedy.into() }
+}
+
+/// What stands between `${` and `}`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reference<'a> {
+    Variable(&'a str),
+    File(&'a str),
+}
+
+/// Reads `${...}`. `Ok(None)` where the text holds no substitution at all.
+pub(super) fn reference(text: &str) -> Result<Option<Reference<'_>>, Refusal> {
+    if !text.contains("${") {
+        return Ok(None);
+    }
+    let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let Some(inner) = inner.filter(|inner| !inner.contains(['$', '{', '}'])) else {
+        return Err(refusal(
+            "substitution-inside-text",
+            "a `${...}` stands inside a longer text",
+            "let the value be `\"${NAME}\"` and nothing else, and put the whole text into the variable",
+        ));
+    };
+    if let Some(path) = inner.strip_prefix("file:") {
+        if path.is_empty() || path.contains('\0') {
+            return Err(refusal(
+                "bad-secret-path",
+                "the path of the file is missing",
+                "write `\"${file:/path}\"`",
+            ));
+        }
+        return Ok(Some(Reference::File(path)));
+    }
+    if is_variable(inner) {
+        return Ok(Some(Reference::Variable(inner)));
+    }
+    Err(refusal(
+        "bad-variable-name",
+        "the name between `${` and `}` is not a variable's name",
+        "use upper case letters, digits and underscores, for instance `\"${BREVO_API_KEY}\"`",
+    ))
+}
+
+fn is_variable(name: &str) -> bool {
+    name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Reads both live values. Without an environment nothing is looked up: the slot is empty.
+pub(super) fn resolve(
+    reference: &Reference<'_>,
+    environment: Option<&Environment>,
+    directory: &Path,
+) -> Result<Slot, Refusal> {
+    let Some(environment) = environment else {
+        return Ok(Slot { current: SecretString::default(), previous: None });
+    };
+    match reference {
+        Reference::Variable(name) => {
+            let current = environment.get(name)?.ok_or_else(|| {
+                refusal(
+                    "missing-secret",
+                    format!("the variable {name} is not set"),
+                    format!("set {name} in the environment of the host, or use `\"${{file:/path}}\"`"),
+                )
+            })?;
+            let previous = environment.get(&format!("{name}_PREVIOUS"))?;
+            Ok(Slot { current, previous })
+        }
+        Reference::File(path) => {
+            let path = directory.join(path);
+            let current = read(&path)?.ok_or_else(|| {
+                refusal(
+                    "missing-secret",
+                    format!("the file {} does not exist", path.display()),
+                    "create it, readable by the host alone",
+                )
+            })?;
+            let mut second = path.into_os_string();
+            second.push(".previous");
+            let previous = read(&PathBuf::from(second))?;
+            Ok(Slot { current, previous })
+        }
+    }
+}
+
+impl Environment {
+    fn get(&self, name: &str) -> Result<Option<SecretString>, Refusal> {
+        let value = match self {
+            Self::Given(values) => values.get(name).cloned(),
+            Self::Process => match std::env::var(name) {
+                Ok(value) => Some(SecretString::from(value)),
+                Err(std::env::VarError::NotPresent) => None,
+                Err(std::env::VarError::NotUnicode(_)) => return Err(unusable(name)),
+            },
+        };
+        value.map(|value| checked(name, value)).transpose()
+    }
+}
+
+fn unusable(source: &str) -> Refusal {
+    refusal(
+        "unusable-secret",
+        format!("{source} holds line breaks, control characters or bytes that are not UTF-8"),
+        "set the secret itself, without anything around it",
+    )
+}
+
+fn checked(source: &str, value: SecretString) -> Result<SecretString, Refusal> {
+    let text = value.expose_secret();
+    if text.trim().is_empty() {
+        return Err(refusal("empty-secret", format!("{source} is empty"), "set the secret"));
+    }
+    // It becomes part of a header; a line break there would forge another one.
+    if text.chars().any(char::is_control) {
+        return Err(unusable(source));
+    }
+    Ok(value)
+}
+
+fn read(path: &Path) -> Result<Option<SecretString>, Refusal> {
+    let source = path.display().to_string();
+    let unreadable = |e: std::io::Error| {
+        refusal(
+            "unreadable-secret",
+            format!("{source} can't be read: {}", e.kind()),
+            "let the host's user own it with mode 0600",
+        )
+    };
+    // Without O_NONBLOCK, opening a named pipe would wait for its writer.
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(unreadable(e)),
+    };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > CAP {
+        return Err(refusal(
+            "unreadable-secret",
+            format!("{source} is not a file of at most 64 KiB"),
+            "point to a file that holds the secret and nothing else",
+        ));
+    }
+    if metadata.permissions().mode() & 0o007 != 0 {
+        return Err(refusal(
+            "world-readable-secret",
+            format!("{source} is open to every user of this machine"),
+            format!("run `chmod 600 {source}`, and change the secret if others use this machine"),
+        ));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    file.take(CAP).read_to_end(&mut bytes).map_err(unreadable)?;
+    let value = std::str::from_utf8(&bytes).map(|text| {
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        SecretString::from(line.strip_suffix('\r').unwrap_or(line))
+    });
+    let value = value.map_err(|_| unusable(&source));
+    bytes.zeroize();
+    checked(&source, value?).map(Some)
+}

@@ -1,0 +1,462 @@
+//! Reading a manifest: every problem at once, with the path where it is and what to do.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Auth, Endpoint, Literal, Manifest, OriginPart, OriginTemplate, Text, Variable};
+use crate::contract::Problem;
+use crate::json;
+
+/// Header names that only the host may write, whatever a manifest says.
+pub const HOST_HEADERS: [&str; 17] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "cookie",
+    "date",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+];
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// True where the guest may never set the header.
+pub fn is_host_header(name: &str) -> bool {
+    HOST_HEADERS.contains(&name) || name.starts_with("proxy-") || name.starts_with("sec-")
+}
+
+/// RFC 9110 `token`.
+pub fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// `lower-kebab-case`, 1 to 64 characters.
+pub fn is_name(name: &str) -> bool {
+    name.len() <= 64 && is_kebab(name)
+}
+
+/// Words of lower-case letters and digits, joined by single hyphens.
+pub fn is_kebab(text: &str) -> bool {
+    text.split('-')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+}
+
+/// One DNS label (RFC 1123), lower case.
+pub fn is_dns_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+pub fn manifest(text: &str) -> Result<Manifest, Vec<Problem>> {
+    let mut problems = Problems(Vec::new());
+    if let Err(fault) = json::check_object(text) {
+        problems.add("manifest-json", "", format!("the manifest is {fault}"), "Correct the JSON.");
+        return Err(problems.0);
+    }
+    let fields = match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Default::default(),
+    };
+    const KNOWN: [&str; 6] =
+        ["connector", "contract", "component", "request-id-header", "endpoints", "inbound"];
+    for key in fields.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
+        problems.add(
+            "unknown-key",
+            key,
+            "the manifest has no such key".into(),
+            "Remove it, or correct its spelling.",
+        );
+    }
+    let manifest = Manifest {
+        connector: problems.text(&fields, "connector").unwrap_or_default(),
+        contract: problems.text(&fields, "contract").unwrap_or_default(),
+        component: fields.get("component").and_then(|value| problems.component(value)),
+        request_id_header: fields.get("request-id-header").and_then(|value| problems.request_id(value)),
+        endpoints: problems.named(&fields, "endpoints", Problems::endpoint),
+        inbound: problems.named(&fields, "inbound", Problems::inbound),
+    };
+    if !manifest.connector.is_empty() && !is_name(&manifest.connector) {
+        problems.add(
+            "bad-name",
+            "connector",
+            "a connector's name is lower-kebab-case, at most 64 characters".into(),
+            "Use the name under `connectors` in the configuration.",
+        );
+    }
+    if problems.0.is_empty() { Ok(manifest) } else { Err(problems.0) }
+}
+
+/// As written in JSON.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenEndpoint {
+    origin: String,
+    #[serde(default)]
+    variables: BTreeMap<String, Variable>,
+    methods: Vec<String>,
+    paths: Vec<String>,
+    #[serde(default)]
+    headers: Vec<String>,
+    auth: Value,
+    purpose: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenComponent {
+    sha256: String,
+}
+
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, code: &str, path: &str, message: String, remedy: &str) {
+        self.0.push(Problem { code: code.into(), path: path.into(), message, remedy: remedy.into() });
+    }
+
+    fn text(&mut self, fields: &serde_json::Map<String, Value>, key: &str) -> Option<String> {
+        let text = fields.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if text.is_none() {
+            self.add("missing-key", key, "a text is needed here".into(), "Add it.");
+        }
+        text.map(str::to_owned)
+    }
+
+    fn component(&mut self, value: &Value) -> Option<[u8; 32]> {
+        let digest = WrittenComponent::deserialize(value).ok().and_then(|written| {
+            let text = written.sha256.as_bytes();
+            let bytes: Option<Vec<u8>> = text
+                .chunks(2)
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+                .collect();
+            (text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit))
+                .then(|| bytes?.try_into().ok())
+                .flatten()
+        });
+        if digest.is_none() {
+            self.add(
+                "bad-digest",
+                "component",
+                "this is not { \"sha256\": \"<64 hex digits>\" }".into(),
+                "Give the SHA-256 of the component's file (`sha256sum`), or leave the key out.",
+            );
+        }
+        digest
+    }
+
+    fn request_id(&mut self, value: &Value) -> Option<String> {
+        let name = value.as_str().map(str::to_ascii_lowercase).filter(|name| is_token(name));
+        if name.as_ref().is_none_or(|name| is_host_header(name)) {
+            self.add(
+                "bad-header-name",
+                "request-id-header",
+                "this is not the name of a header that a request id can go into".into(),
+                "Give the vendor's header, for instance `x-request-id`, or leave the key out.",
+            );
+        }
+        name
+    }
+
+    fn named<T>(
+        &mut self,
+        fields: &serde_json::Map<String, Value>,
+        key: &str,
+        read: fn(&mut Self, &str, &Value) -> Option<T>,
+    ) -> BTreeMap<String, T> {
+        let entries = match fields.get(key) {
+            None => return BTreeMap::new(),
+            Some(Value::Object(entries)) => entries,
+            Some(_) => {
+                self.add("wrong-type", key, "an object is needed here".into(), "Give names to entries.");
+                return BTreeMap::new();
+            }
+        };
+        let mut read_entries = BTreeMap::new();
+        for (name, value) in entries {
+            let path = format!("{key}.{name}");
+            if !is_name(name) {
+                let message = "a name is lower-kebab-case, at most 64 characters".into();
+                self.add("bad-name", &path, message, "Rename it.");
+            }
+            if let Some(entry) = read(self, &path, value) {
+                read_entries.insert(name.clone(), entry);
+            }
+        }
+        read_entries
+    }
+
+    fn endpoint(&mut self, path: &str, value: &Value) -> Option<Endpoint> {
+        let written = match WrittenEndpoint::deserialize(value) {
+            Ok(written) => written,
+            Err(e) => {
+                self.add("bad-endpoint", path, e.to_string(), "See `docs/` for an endpoint's keys.");
+                return None;
+            }
+        };
+        let auth = self.auth(&format!("{path}.auth"), &written.auth);
+        let origin = self.origin(path, &written.origin, &written.variables);
+        self.methods(path, &written.methods);
+        let paths = self.paths(path, &written.paths);
+        let mut headers: Vec<_> = written.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
+        headers.sort();
+        headers.dedup();
+        for name in &headers {
+            let carries_credential = match &auth {
+                Some(Auth::Header { name: Text::Literal(Literal { literal }), .. }) => {
+                    literal.eq_ignore_ascii_case(name)
+                }
+                Some(Auth::Digest(digest)) => digest.header == *name,
+                _ => false,
+            };
+            if !is_token(name) || is_host_header(name) || carries_credential {
+                self.add(
+                    "header-not-grantable",
+                    &format!("{path}.headers"),
+                    format!("the header {name:?} can't be left to a connector"),
+                    "Remove it: the host writes framing, credentials and request ids itself.",
+                );
+            }
+        }
+        if written.purpose.trim().is_empty() {
+            let message = "an operator has to see why the connector needs this".into();
+            self.add("missing-key", &format!("{path}.purpose"), message, "Say it in one sentence.");
+        }
+        Some(Endpoint {
+            origin: origin?,
+            variables: written.variables,
+            methods: written.methods,
+            paths,
+            headers,
+            auth: auth?,
+            purpose: written.purpose,
+        })
+    }
+
+    fn methods(&mut self, path: &str, methods: &[String]) {
+        let unknown = methods.iter().any(|method| !METHODS.contains(&method.as_str()));
+        if unknown || methods.is_empty() {
+            self.add(
+                "bad-method",
+                &format!("{path}.methods"),
+                "there is no method, or one that the contract doesn't know".into(),
+                "Grant some of GET, POST, PUT, PATCH, DELETE, in upper case.",
+            );
+        }
+    }
+
+    fn paths(&mut self, path: &str, prefixes: &[String]) -> Vec<Vec<String>> {
+        let segments = |prefix: &String| -> Option<Vec<String>> {
+            let rest = prefix.strip_prefix('/')?;
+            let plain = |s: &str| {
+                !s.is_empty()
+                    && s != "."
+                    && s != ".."
+                    && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~@:".contains(&b))
+            };
+            if rest.is_empty() {
+                return Some(Vec::new());
+            }
+            rest.split('/').map(|segment| plain(segment).then(|| segment.to_owned())).collect()
+        };
+        let read: Vec<_> = prefixes.iter().map(segments).collect();
+        if read.is_empty() || read.iter().any(Option::is_none) {
+            self.add(
+                "bad-path",
+                &format!("{path}.paths"),
+                "there is no path prefix, or one that is not plain segments".into(),
+                "Write prefixes such as `/v1/fileimports`, without escapes, dots-only or empty segments.",
+            );
+        }
+        read.into_iter().flatten().collect()
+    }
+
+    fn origin(
+        &mut self,
+        path: &str,
+        text: &str,
+        variables: &BTreeMap<String, Variable>,
+    ) -> Option<OriginTemplate> {
+        let at = format!("{path}.origin");
+        let template = origin_template(text);
+        let Some(template) = template else {
+            self.add(
+                "bad-origin",
+                &at,
+                "an origin is `https://`, a host with variables in braces, and nothing else".into(),
+                "Write it like `https://api-{data_center}.example.com`; a port may follow.",
+            );
+            return None;
+        };
+        for (index, part) in template.0.iter().enumerate() {
+            let OriginPart::Variable(name) = part else { continue };
+            match variables.get(name) {
+                None => self.add(
+                    "undeclared-variable",
+                    &at,
+                    format!("nothing says what {{{name}}} may be"),
+                    "Declare it under `variables`.",
+                ),
+                Some(Variable::Enum(values)) => {
+                    if values.is_empty() || !values.iter().all(|value| is_dns_label(value)) {
+                        self.add(
+                            "bad-variable",
+                            &format!("{path}.variables.{name}"),
+                            "the values of an enum are lower-case DNS labels, at least one".into(),
+                            "List every value.",
+                        );
+                    }
+                }
+                Some(Variable::LabelUnder(suffix)) => {
+                    let before = index.checked_sub(1).and_then(|i| template.0.get(i));
+                    let after = template.0.get(index + 1);
+                    let bounded = before == Some(&OriginPart::Literal("https://".into()))
+                        && matches!(after, Some(OriginPart::Literal(rest))
+                            if rest.strip_prefix('.').map(|rest| rest.split(':').next().unwrap_or(rest))
+                                == Some(suffix.as_str()));
+                    let proper = suffix.contains('.') && suffix.split('.').all(is_dns_label);
+                    if !bounded || !proper {
+                        self.add(
+                            "bad-variable",
+                            &format!("{path}.variables.{name}"),
+                            "a label stands alone between `https://` and its fixed suffix of two labels or more"
+                                .into(),
+                            "Write `https://{name}.suffix.com` and `label-under: suffix.com`.",
+                        );
+                    }
+                }
+            }
+        }
+        for name in variables.keys() {
+            if !template.0.contains(&OriginPart::Variable(name.clone())) {
+                let message = "the origin doesn't use this variable".into();
+                self.add("unused-variable", &format!("{path}.variables.{name}"), message, "Remove it.");
+            }
+        }
+        Some(template)
+    }
+
+    fn inbound(&mut self, path: &str, value: &Value) -> Option<Auth> {
+        let auth = self.auth(path, value)?;
+        if let Auth::Digest(digest) = &auth
+            && !digest.parts.contains(&super::digest::Part::Body)
+        {
+            self.add(
+                "body-not-signed",
+                path,
+                "an inbound digest that doesn't cover the body can be put on any body".into(),
+                "Add the part `body`.",
+            );
+        }
+        Some(auth)
+    }
+
+    fn auth(&mut self, path: &str, value: &Value) -> Option<Auth> {
+        let name = match value {
+            Value::String(name) => Some(name.as_str()),
+            Value::Object(fields) => fields.keys().next().map(String::as_str),
+            _ => None,
+        };
+        if let Some(name @ ("aws-sigv4" | "oauth2")) = name {
+            self.add(
+                "auth-not-built",
+                path,
+                format!("the name {name} is reserved: this host can't do it yet"),
+                "Use basic, header, bearer or digest, or a host that has it.",
+            );
+            return None;
+        }
+        let auth = match Auth::deserialize(value) {
+            Ok(auth) => auth,
+            Err(e) => {
+                self.add(
+                    "bad-auth",
+                    path,
+                    e.to_string(),
+                    "Use \"none\", basic {user, slot}, header {name, slot}, bearer {slot} or digest.",
+                );
+                return None;
+            }
+        };
+        if auth.slot().is_some_and(|slot| !is_name(slot)) {
+            let message = "a slot's name is lower-kebab-case, at most 64 characters".into();
+            self.add("bad-name", path, message, "Rename it.");
+        }
+        let header = match &auth {
+            Auth::Header { name: Text::Literal(Literal { literal }), .. } => Some(literal.as_str()),
+            Auth::Digest(digest) => Some(digest.header.as_str()),
+            _ => None,
+        };
+        if header.is_some_and(|name| {
+            let name = name.to_ascii_lowercase();
+            !is_token(&name) || (is_host_header(&name) && name != "authorization")
+        }) {
+            let message = "this header can't carry a credential".into();
+            self.add("bad-header-name", path, message, "Name the vendor's header.");
+        }
+        Some(auth)
+    }
+}
+
+/// `https://` and host characters with `{variables}`.
+fn origin_template(text: &str) -> Option<OriginTemplate> {
+    let mut rest = text.strip_prefix("https://")?;
+    let mut parts = vec![OriginPart::Literal("https://".into())];
+    let literal = |text: &str| {
+        text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:".contains(&b))
+    };
+    while let Some(open) = rest.find('{') {
+        let close = open + rest[open..].find('}')?;
+        let (before, name) = (&rest[..open], &rest[open + 1..close]);
+        let path = name.split('.').all(|key| {
+            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        });
+        if !literal(before) || !path {
+            return None;
+        }
+        if !before.is_empty() {
+            parts.push(OriginPart::Literal(before.into()));
+        }
+        parts.push(OriginPart::Variable(name.into()));
+        rest = &rest[close + 1..];
+    }
+    if !literal(rest) || (parts.len() == 1 && rest.is_empty()) {
+        return None;
+    }
+    if !rest.is_empty() {
+        parts.push(OriginPart::Literal(rest.into()));
+    }
+    // What it makes with a plain label in each place must be a host with dots and maybe a port:
+    // no user, path or address literal can hide in it.
+    let sample: String = parts
+        .iter()
+        .skip(1)
+        .map(|part| match part {
+            OriginPart::Literal(text) => text.as_str(),
+            OriginPart::Variable(_) => "v",
+        })
+        .collect();
+    let (host, port) = match sample.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (sample.as_str(), None),
+    };
+    let proper_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let name = host.contains('.') && host.split('.').all(is_dns_label);
+    let top_is_name = host.rsplit('.').next().is_some_and(|top| !top.bytes().all(|b| b.is_ascii_digit()));
+    (proper_port && name && top_is_name).then_some(OriginTemplate(parts))
+}

@@ -1,0 +1,81 @@
+//! What a person's attributes and addresses should be: the newest of each field, folded when a
+//! unit is committed, so that the order in which units arrive does not matter.
+//!
+//! A field is won by the later trusted time, then the higher rank, then the observation's digest.
+//! What an action carries onwards are the fields that it won; a field that is not mentioned is
+//! left alone.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Transaction, params};
+use serde_json::Value;
+
+use super::identity::PersonId;
+use crate::store::{Digest, StoreError};
+use crate::world::Millis;
+
+/// Place of an observation in the order of a field's history.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Standing(pub Millis, pub u8, pub String);
+
+impl Standing {
+    /// Of an observation at a time, with its rank.
+    pub fn new(at: Millis, rank: u8, observation: Digest) -> Self {
+        Self(at, rank, observation.hex())
+    }
+}
+
+/// Which offered fields won.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fold {
+    /// Fields whose value is new: these are to be delivered.
+    pub changed: Vec<String>,
+    /// How many fields lost against something newer.
+    pub lost: usize,
+    /// Their names.
+    pub lost_names: Vec<String>,
+}
+
+/// Folds the offered fields into what the person should be.
+pub fn fold(
+    tx: &Transaction<'_>,
+    person: PersonId,
+    offered: &BTreeMap<String, Value>,
+    standing: &Standing,
+) -> Result<Fold, StoreError> {
+    let text: String = tx
+        .prepare_cached("SELECT desired FROM person WHERE id = ?1")?
+        .query_row([person.0], |row| row.get(0))?;
+    let mut desired: BTreeMap<String, (Standing, String)> =
+        serde_json::from_str(&text).map_err(|_| StoreError::Unreadable("person.desired"))?;
+    let mut fold = Fold::default();
+    let mut dirty = false;
+    for (name, value) in offered {
+        let digest = Digest::of(&[value.to_string().as_bytes()]).hex();
+        match desired.get_mut(name) {
+            Some((current, _)) if *standing < *current => {
+                fold.lost += 1;
+                fold.lost_names.push(name.clone());
+            }
+            Some((current, known)) => {
+                if *known != digest {
+                    fold.changed.push(name.clone());
+                }
+                *current = standing.clone();
+                *known = digest;
+                dirty = true;
+            }
+            None => {
+                fold.changed.push(name.clone());
+                desired.insert(name.clone(), (standing.clone(), digest));
+                dirty = true;
+            }
+        }
+    }
+    if dirty {
+        let text = serde_json::to_string(&desired).map_err(|_| StoreError::Unreadable("person.desired"))?;
+        tx.prepare_cached("UPDATE person SET desired = ?2 WHERE id = ?1")?
+            .execute(params![person.0, text])?;
+    }
+    Ok(fold)
+}

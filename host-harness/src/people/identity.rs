@@ -1,0 +1,269 @@
+//! Who is who at one Brevo account.
+//!
+//! An external id or a vendor's alias names one person. An address may be shared. Nothing is
+//! merged on a guess:
+//!
+//! | the record names | outcome |
+//! |---|---|
+//! | a known external id | that person |
+//! | a new external id and an alias of a person without one | that person gets the external id (the vendor says so) |
+//! | a new external id and the address of exactly one person that has neither external id nor alias | that person gets it (until now only its mailbox was known) |
+//! | a new external id otherwise | a new person |
+//! | no external id, a known alias | that person |
+//! | only addresses, known for exactly one person | that person |
+//! | only addresses, known for several | shared: opt-outs and suppressions hold for all of them, the rest is quarantined |
+//! | an address that others have as well | it is shared; every opt-out and suppression of one holds for all |
+//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it |
+
+use rusqlite::{Transaction, params};
+
+use super::consent;
+use crate::contract::Person;
+use crate::registry::Channel;
+use crate::store::StoreError;
+use crate::store::installations::DestinationId;
+use crate::store::outbox;
+use crate::world::Millis;
+
+/// A row id of `person`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PersonId(pub i64);
+
+/// Whom a record is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// One person; every name in the record is theirs from now on.
+    One(PersonId),
+    /// The address belongs to several people and nothing else names one of them.
+    Shared(Vec<PersonId>),
+    /// Nothing names a person.
+    Anonymous,
+}
+
+const EXTERNAL_ID: &str = "external-id";
+const EMAIL: &str = "email";
+const PHONE: &str = "phone";
+
+/// Finds or creates the person, and learns every name that the record gives.
+pub fn resolve(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    person: &Person,
+    now: Millis,
+) -> Result<Resolution, StoreError> {
+    if person.is_anonymous() {
+        return Ok(Resolution::Anonymous);
+    }
+    let found = match &person.external_id {
+        Some(external_id) => match unique(tx, destination, EXTERNAL_ID, external_id)? {
+            Some(known) => Some(known),
+            None => unidentified(tx, destination, person)?,
+        },
+        None => match by_alias(tx, destination, person)? {
+            Some(known) => Some(known),
+            None => {
+                let mut known = by_address(tx, destination, person)?;
+                match known.len() {
+                    0 => None,
+                    1 => known.pop(),
+                    _ => return Ok(Resolution::Shared(known)),
+                }
+            }
+        },
+    };
+    let id = match found {
+        Some(id) => id,
+        None => {
+            tx.prepare_cached("INSERT INTO person (destination) VALUES (?1)")?.execute([destination.0])?;
+            PersonId(tx.last_insert_rowid())
+        }
+    };
+    learn(tx, destination, id, person, now)?;
+    Ok(Resolution::One(id))
+}
+
+/// Lower-cased, as Brevo compares addresses. The local part is the mailbox owner's business, but
+/// Brevo treats addresses that differ in case as one contact.
+pub fn email_key(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// A person without external id that a new external id may be given to.
+fn unidentified(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    person: &Person,
+) -> Result<Option<PersonId>, StoreError> {
+    if let Some(known) = by_alias(tx, destination, person)?
+        && !has(tx, known, "kind = 'external-id'")?
+    {
+        return Ok(Some(known));
+    }
+    let known = by_address(tx, destination, person)?;
+    match known.as_slice() {
+        [one] if !has(tx, *one, "(kind = 'external-id' OR kind LIKE 'alias:%')")? => Ok(Some(*one)),
+        _ => Ok(None),
+    }
+}
+
+fn by_alias(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    person: &Person,
+) -> Result<Option<PersonId>, StoreError> {
+    for alias in &person.aliases {
+        if let Some(known) = unique(tx, destination, &format!("alias:{}", alias.kind), &alias.value)? {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
+}
+
+/// Everyone who has the e-mail address; without one, everyone who has the phone number.
+fn by_address(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    person: &Person,
+) -> Result<Vec<PersonId>, StoreError> {
+    match (&person.email, &person.phone) {
+        (Some(email), _) => holders(tx, destination, EMAIL, &email_key(email)),
+        (None, Some(phone)) => holders(tx, destination, PHONE, phone),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+fn learn(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    id: PersonId,
+    person: &Person,
+    now: Millis,
+) -> Result<(), StoreError> {
+    if let Some(external_id) = &person.external_id {
+        own(tx, destination, EXTERNAL_ID, external_id, id, now)?;
+    }
+    for alias in &person.aliases {
+        let kind = format!("alias:{}", alias.kind);
+        if let Some(other) = unique(tx, destination, &kind, &alias.value)?
+            && other != id
+        {
+            take_over(tx, id, other, &kind, &alias.value, now)?;
+        }
+        own(tx, destination, &kind, &alias.value, id, now)?;
+    }
+    if let Some(email) = &person.email {
+        own_address(tx, destination, Channel::Email, &email_key(email), id, now)?;
+    }
+    if let Some(phone) = &person.phone {
+        own_address(tx, destination, Channel::Sms, phone, id, now)?;
+    }
+    Ok(())
+}
+
+/// Whoever comes to share an address gets the opt-outs that hold for it.
+fn own_address(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    channel: Channel,
+    address: &str,
+    id: PersonId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let kind = address_kind(channel);
+    let holders = holders(tx, destination, kind, address)?;
+    if holders.contains(&id) {
+        return Ok(());
+    }
+    for other in holders {
+        consent::absorb_restrictions(tx, id.0, other.0, channel, now)?;
+    }
+    own(tx, destination, kind, address, id, now)
+}
+
+/// Everyone else who has an address in common with a person on a channel.
+pub fn sharing(tx: &Transaction<'_>, id: PersonId, channel: Channel) -> Result<Vec<PersonId>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT DISTINCT other.person FROM identity AS mine JOIN identity AS other
+         ON other.destination = mine.destination AND other.kind = mine.kind AND other.value = mine.value
+         WHERE mine.person = ?1 AND mine.kind = ?2 AND other.person <> ?1 ORDER BY other.person",
+    )?;
+    let rows = statement.query_map(params![id.0, address_kind(channel)], |row| row.get(0).map(PersonId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn address_kind(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => EMAIL,
+        Channel::Sms => PHONE,
+    }
+}
+
+/// The vendor says that `alias` of `other` is `id`'s. Opt-outs follow; nobody is re-subscribed by it.
+fn take_over(
+    tx: &Transaction<'_>,
+    id: PersonId,
+    other: PersonId,
+    kind: &str,
+    alias: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    consent::absorb(tx, id.0, other.0, now)?;
+    tx.prepare_cached("DELETE FROM identity WHERE kind = ?1 AND value = ?2 AND person = ?3")?
+        .execute(params![kind, alias, other.0])?;
+    let never_at_brevo: bool = tx
+        .prepare_cached("SELECT presence IN (0, 2) AND brevo_id IS NULL FROM person WHERE id = ?1")?
+        .query_row([other.0], |row| row.get(0))?;
+    let in_flight: bool = tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE person = ?1 AND state = 1)")?
+        .query_row([other.0], |row| row.get(0))?;
+    if never_at_brevo && !in_flight && !has(tx, other, "kind = 'external-id'")? {
+        tx.execute("UPDATE OR IGNORE identity SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+        tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
+        tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+        outbox::release_held(tx, id.0, now)?;
+    }
+    Ok(())
+}
+
+fn own(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    kind: &str,
+    value: &str,
+    id: PersonId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO identity (destination, kind, value, person, at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![destination.0, kind, value, id.0, now])?;
+    Ok(())
+}
+
+fn unique(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    kind: &str,
+    value: &str,
+) -> Result<Option<PersonId>, StoreError> {
+    Ok(holders(tx, destination, kind, value)?.into_iter().next())
+}
+
+fn holders(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    kind: &str,
+    value: &str,
+) -> Result<Vec<PersonId>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT person FROM identity WHERE destination = ?1 AND kind = ?2 AND value = ?3 ORDER BY person",
+    )?;
+    let rows = statement.query_map(params![destination.0, kind, value], |row| row.get(0).map(PersonId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn has(tx: &Transaction<'_>, id: PersonId, condition: &'static str) -> Result<bool, StoreError> {
+    Ok(tx
+        .prepare_cached(&format!("SELECT EXISTS (SELECT 1 FROM identity WHERE person = ?1 AND {condition})"))?
+        .query_row([id.0], |row| row.get(0))?)
+}

@@ -1,0 +1,6 @@
+//! What the host knows about people, for each destination account.
+
+pub mod consent;
+pub mod fields;
+pub mod identity;
+pub mod tombstone;

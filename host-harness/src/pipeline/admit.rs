@@ -1,0 +1,262 @@
+//! From a record's actions to rows of the outbox.
+//!
+//! Everything that decides the final state of a person is folded here, inside the unit's
+//! transaction: identity, fields, consent. What is left for delivery is to make Brevo say the
+//! same, in order.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Transaction;
+use serde_json::Value;
+
+use super::Installed;
+use crate::contract::{Action, Person, Provenance, Record, Subject};
+use crate::people::consent;
+use crate::people::fields::{self, Standing};
+use crate::people::identity::{self, PersonId, Resolution};
+use crate::people::tombstone;
+use crate::registry::{Channel, ConsentStatus, Inadmissible, Payload};
+use crate::store::acceptance::TrustedTime;
+use crate::store::outbox::{self, NewAction, State};
+use crate::store::{Digest, StoreError};
+use crate::world::Millis;
+
+/// Where a record's actions go, and what their keys are made of.
+pub(super) struct Admission<'a> {
+    pub installed: &'a Installed,
+    pub record: &'a Record,
+    /// `event`, `revision:<n>` or `observation:<digest>`.
+    pub version: &'a str,
+    pub time: TrustedTime,
+    pub received_at: Millis,
+    pub batch: i64,
+    pub position: usize,
+    pub now: Millis,
+}
+
+/// What became of a record's actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Admitted {
+    /// Rows that are new in the outbox, whatever their state.
+    pub actions: usize,
+    /// Fields and consent that lost against something newer.
+    pub lost: usize,
+}
+
+/// Why a record's actions can't be admitted; the record is quarantined whole.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    Inadmissible(Inadmissible),
+    /// The action is about a thing, and the registry's action is about people.
+    Subject,
+    /// Names nobody.
+    Anonymous,
+    /// An address that several people share, and nothing else.
+    Ambiguous,
+    /// It can't be undone and says nothing of when it is too late.
+    NoDeadline,
+}
+
+impl Refusal {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Inadmissible(why) => why.code(),
+            Self::Subject => "bad-action-subject",
+            Self::Anonymous => "anonymous-person",
+            Self::Ambiguous => "identity-ambiguous",
+            Self::NoDeadline => "missing-not-after",
+        }
+    }
+
+    pub fn message(&self) -> String {
+        match self {
+            Self::Inadmissible(why) => why.to_string(),
+            Self::Subject => "the action is not about a person".into(),
+            Self::Anonymous => "the action names nobody".into(),
+            Self::Ambiguous => "several people share the only address that the record names".into(),
+            Self::NoDeadline => "an action that can't be undone has no not-after".into(),
+        }
+    }
+}
+
+/// Checks every action, then admits every action: a record is never half admitted.
+pub(super) fn admit(
+    tx: &Transaction<'_>,
+    admission: &Admission<'_>,
+    actions: &[Action],
+) -> Result<Result<Admitted, Refusal>, StoreError> {
+    let mut checked = Vec::with_capacity(actions.len());
+    for action in actions {
+        let payload = match Payload::parse(&action.name, &action.payload)
+            .and_then(|payload| payload.check(&admission.installed.row.profile.targets).map(|()| payload))
+        {
+            Ok(payload) => payload,
+            Err(why) => return Ok(Err(Refusal::Inadmissible(why))),
+        };
+        let Subject::Person(person) = &action.subject else { return Ok(Err(Refusal::Subject)) };
+        if matches!(payload, Payload::TrackEvent(_)) && action.not_after.is_none() && !old_news(admission) {
+            return Ok(Err(Refusal::NoDeadline));
+        }
+        if tombstone::is_erased(tx, admission.installed.row.destination, person)? {
+            continue; // learning the names again would undo the erasure
+        }
+        let mut people =
+            match identity::resolve(tx, admission.installed.row.destination, person, admission.now)? {
+                Resolution::One(id) => vec![id],
+                Resolution::Shared(ids) if restricted_channel(&payload).is_some() => ids,
+                Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
+                Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
+            };
+        if let (Some(channel), [one]) = (restricted_channel(&payload), people.as_slice()) {
+            people.extend(identity::sharing(tx, *one, channel)?);
+        }
+        checked.push((action, payload, person, people));
+    }
+    let mut admitted = Admitted::default();
+    for (action, payload, person, people) in checked {
+        for (n, id) in people.iter().enumerate() {
+            admit_one(tx, admission, action, &payload, person, *id, n > 0, &mut admitted)?;
+        }
+    }
+    Ok(Ok(admitted))
+}
+
+#[allow(clippy::too_many_arguments)] // one call site; the parts have nothing else in common
+fn admit_one(
+    tx: &Transaction<'_>,
+    admission: &Admission<'_>,
+    action: &Action,
+    payload: &Payload,
+    person: &Person,
+    id: PersonId,
+    shares: bool,
+    admitted: &mut Admitted,
+) -> Result<(), StoreError> {
+    let at = admission.time.at;
+    let mut subject = person.clone();
+    let mut text = action.payload.clone();
+    let mut state = State::Waiting;
+    let mut code = None;
+    match payload {
+        Payload::UpsertContact(upsert) => {
+            let fold = fold(tx, admission, id, person, &upsert.attributes)?;
+            admitted.lost += fold.lost;
+            if fold.changed.is_empty() {
+                return Ok(());
+            }
+            (subject, text) = only_winners(&fold, person, upsert)?;
+        }
+        Payload::SetConsent(set) => {
+            if !consent::merge(tx, id.0, set, at, admission.now)?.calls_for_action {
+                admitted.lost += 1;
+                return Ok(());
+            }
+        }
+        Payload::SetSuppression(set) => {
+            if !consent::merge_suppression(tx, id.0, set, at, admission.now)?.calls_for_action {
+                admitted.lost += 1;
+                return Ok(());
+            }
+        }
+        Payload::TrackEvent(_) => {
+            // Old news has no side effects (design rule 7).
+            if old_news(admission) {
+                (state, code) = (State::Expired, Some("untrusted-time"));
+            } else if action.not_after.is_some_and(|deadline| deadline < admission.now) {
+                (state, code) = (State::Expired, Some("too-old"));
+            }
+        }
+    }
+    let slot = if shares { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
+    let effect = Digest::of(&[
+        &admission.installed.row.key.0,
+        admission.record.id.as_bytes(),
+        admission.version.as_bytes(),
+        slot.as_bytes(),
+    ]);
+    let subject =
+        serde_json::to_string(&Subject::Person(subject)).map_err(|_| StoreError::Unreadable("subject"))?;
+    let new = NewAction {
+        installation: admission.installed.row.id.0,
+        destination: admission.installed.row.destination.0,
+        person: Some(id.0),
+        subject: &subject,
+        effect,
+        name: &action.name,
+        payload: &text,
+        occurred_at: admission.time.trusted.then_some(at),
+        received_at: admission.received_at,
+        rank: admission.record.observation.rank,
+        observation: Digest::of(&[admission.record.observation.id.as_bytes()]),
+        not_before: action.not_before,
+        not_after: action.not_after,
+        coalesce_key: action.coalesce.as_deref(),
+        batch: admission.batch,
+        position: admission.position as i64,
+        state,
+        code,
+    };
+    if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
+        admitted.actions += 1;
+    }
+    Ok(())
+}
+
+/// Opt-outs and suppressions hold for everyone who shares an address; nothing else does.
+fn restricted_channel(payload: &Payload) -> Option<Channel> {
+    match payload {
+        Payload::SetConsent(set) if set.status == ConsentStatus::OptedOut => Some(set.channel),
+        Payload::SetSuppression(set) => Some(set.channel),
+        Payload::SetConsent(_) | Payload::UpsertContact(_) | Payload::TrackEvent(_) => None,
+    }
+}
+
+/// Without a trusted time, only what came in by the live door counts as new.
+fn old_news(admission: &Admission<'_>) -> bool {
+    !admission.time.trusted && admission.record.provenance != Provenance::Live
+}
+
+// Addresses compete like attributes do; `@` can't start an attribute's name.
+const EXTERNAL_ID: &str = "@external-id";
+const EMAIL: &str = "@email";
+const PHONE: &str = "@phone";
+
+fn fold(
+    tx: &Transaction<'_>,
+    admission: &Admission<'_>,
+    id: PersonId,
+    person: &Person,
+    attributes: &BTreeMap<String, Value>,
+) -> Result<fields::Fold, StoreError> {
+    let mut offered = attributes.clone();
+    let addresses = [(EXTERNAL_ID, &person.external_id), (EMAIL, &person.email), (PHONE, &person.phone)];
+    for (name, value) in addresses {
+        if let Some(value) = value {
+            offered.insert(name.to_owned(), Value::String(value.clone()));
+        }
+    }
+    let observation = Digest::of(&[admission.record.observation.id.as_bytes()]);
+    let standing = Standing::new(admission.time.at, admission.record.observation.rank, observation);
+    fields::fold(tx, id, &offered, &standing)
+}
+
+/// What an upsert carries onwards: changed attributes, and no address that lost.
+fn only_winners(
+    fold: &fields::Fold,
+    person: &Person,
+    upsert: &crate::registry::UpsertContact,
+) -> Result<(Person, String), StoreError> {
+    let won = |name: &str| !fold.lost_names.iter().any(|lost| lost == name);
+    let mut subject = person.clone();
+    subject.email = subject.email.filter(|_| won(EMAIL));
+    subject.phone = subject.phone.filter(|_| won(PHONE));
+    let attributes = upsert
+        .attributes
+        .iter()
+        .filter(|(name, _)| fold.changed.contains(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let text = serde_json::to_string(&crate::registry::UpsertContact { attributes })
+        .map_err(|_| StoreError::Unreadable("payload"))?;
+    Ok((subject, text))
+}

@@ -1,0 +1,185 @@
+//! Units of work: claimed, run in a fresh instance, committed whole.
+//!
+//! A unit is a webhook from the journal, a page of a resource, or a quarantined record that an
+//! operator requeued. Its outcome is committed in one transaction (design rule 2); until then
+//! nothing of it is visible, and after a crash it is simply run again.
+
+mod admit;
+mod commit;
+mod pages;
+mod requeued;
+mod services;
+mod webhooks;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::contract::FailureKind;
+use crate::store::dead_letters::Actor;
+use crate::store::installations::{Installation, InstallationId};
+use crate::store::{Store, StoreError};
+use crate::unit::{Outcome, Services, Unit, UnitError};
+use crate::world::{Millis, World};
+
+pub use services::Outside;
+
+/// What runs a unit in a fresh instance: the plugin runtime, or a test's own.
+pub trait Guest: Send + Sync {
+    /// Runs one unit to its end. Nothing outside changes.
+    fn run(&self, unit: &Unit, services: Arc<dyn Services>) -> Result<Outcome, UnitError>;
+}
+
+impl Guest for crate::plugin::Plugin {
+    fn run(&self, unit: &Unit, services: Arc<dyn Services>) -> Result<Outcome, UnitError> {
+        Self::run(self, unit, services)
+    }
+}
+
+/// An installation together with what runs it.
+pub struct Installed {
+    /// The row and the profile.
+    pub row: Installation,
+    /// The tenant's settings, secrets replaced by slots.
+    pub settings: String,
+    /// Runs its units.
+    pub guest: Arc<dyn Guest>,
+    /// Makes the network side of a unit that reads this resource.
+    pub outside: Box<dyn Fn(&str) -> Arc<dyn Outside> + Send + Sync>,
+}
+
+/// How far back records are accepted, and how failures are repeated. All in host time.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Dedupe horizon: older records are refused at every door (design rules 3 and 14).
+    pub horizon: Duration,
+    /// How far in the future a vendor's time may lie and still be trusted.
+    pub future_tolerance: Duration,
+    /// Attempts of a unit whose guest breaks, before it is put aside.
+    pub fault_attempts: u32,
+    /// Attempts of a unit whose guest reports a passing failure, before it is put aside.
+    pub transient_attempts: u32,
+    /// First and longest wait between attempts; doubled each time, with full jitter.
+    pub backoff: (Duration, Duration),
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            horizon: Duration::from_hours(90 * 24),
+            future_tolerance: Duration::from_mins(5),
+            fault_attempts: 3,
+            transient_attempts: 12,
+            backoff: (Duration::from_secs(2), Duration::from_mins(15)),
+        }
+    }
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It did something; call again at once.
+    Worked,
+    /// There is nothing to do before that instant, or until something arrives.
+    Idle(Option<Millis>),
+}
+
+/// Runs the units of every installation. Steps may be called from several threads.
+pub struct Pipeline {
+    store: Arc<Store>,
+    world: World,
+    policy: Policy,
+    installed: HashMap<InstallationId, Arc<Installed>>,
+    /// Journal entries that a thread is working on.
+    busy: Mutex<HashSet<i64>>,
+}
+
+impl Pipeline {
+    /// A pipeline for these installations.
+    pub fn new(store: Arc<Store>, world: World, policy: Policy, installed: Vec<Arc<Installed>>) -> Self {
+        let installed = installed.into_iter().map(|one| (one.row.id, one)).collect();
+        Self { store, world, policy, installed, busy: Mutex::new(HashSet::new()) }
+    }
+
+    /// Does one due unit of any kind: requeued records first, then webhooks, then pages.
+    pub fn step(&self) -> Result<Step, StoreError> {
+        if self.requeued_step()? == Step::Worked {
+            return Ok(Step::Worked);
+        }
+        match self.webhook_step()? {
+            Step::Worked => Ok(Step::Worked),
+            Step::Idle(webhook) => match self.page_step()? {
+                Step::Worked => Ok(Step::Worked),
+                Step::Idle(page) => Ok(Step::Idle([webhook, page].into_iter().flatten().min())),
+            },
+        }
+    }
+
+    fn backoff(&self, attempts: u32) -> Millis {
+        let (first, longest) = self.policy.backoff;
+        let ceiling = first.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(longest);
+        let ceiling = ceiling.as_millis() as u64;
+        // Full jitter, but never at once: half of it is certain.
+        (ceiling / 2 + self.world.random.below(ceiling / 2 + 1)) as Millis
+    }
+
+    /// Runs a unit until it commits; a concurrent change of what it read runs it again.
+    fn until_no_conflict<T>(&self, mut body: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        for _ in 0..16 {
+            match body() {
+                Err(StoreError::Conflict) => continue,
+                other => return other,
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    fn busy(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Code, actor and remedy of what stopped a unit or a record.
+struct Verdict {
+    code: String,
+    actor: Actor,
+    message: String,
+    remedy: &'static str,
+}
+
+impl Verdict {
+    fn of(error: &UnitError) -> Self {
+        match error {
+            UnitError::Fault { code, message } => Self {
+                code: code.clone(),
+                actor: Actor::ConnectorAuthor,
+                message: message.clone(),
+                remedy: "Send the payload to the connector's author; requeue it once a corrected component is installed.",
+            },
+            UnitError::Failure(failure) => {
+                let (actor, remedy) = match &failure.kind {
+                    FailureKind::Config => (Actor::Tenant, "Correct the settings, then requeue."),
+                    FailureKind::Auth(_) => (
+                        Actor::Tenant,
+                        "Put a valid key into the slot named by `harness check`, then restart the host.",
+                    ),
+                    FailureKind::Permission(_) => {
+                        (Actor::Tenant, "Give the key the missing scope; `harness check` names it.")
+                    }
+                    FailureKind::RateLimited(_) | FailureKind::Transient => {
+                        (Actor::Nobody, "It is tried again by itself; requeue it if it was put aside.")
+                    }
+                    FailureKind::Cursor => (Actor::Operator, "Start the resource anew."),
+                    FailureKind::VendorContract(_) | FailureKind::Internal => (
+                        Actor::ConnectorAuthor,
+                        "Send the payload to the connector's author; requeue it once a corrected component is installed.",
+                    ),
+                    FailureKind::Gone => {
+                        (Actor::Tenant, "Take it out of the settings, or restore it at the vendor.")
+                    }
+                };
+                Self { code: failure.code.clone(), actor, message: failure.message.clone(), remedy }
+            }
+        }
+    }
+}

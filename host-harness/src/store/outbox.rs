@@ -1,0 +1,422 @@
+//! The outbox: every action, from its admission to its end, and the ledger of effects.
+//!
+//! An action's id is its place in the person's lane. Transitions name the state that they start
+//! from, so that two threads can't both end one action.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{Digest, StoreError};
+use crate::contract::Subject;
+use crate::registry::UpsertContact;
+use crate::world::Millis;
+
+/// Where an action stands. The numbers are stored and never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(i64)]
+pub enum State {
+    /// To be done as soon as it is due and first in its lane.
+    Waiting = 0,
+    /// A call is under way, or the process died in it.
+    InFlight = 1,
+    /// Done at Brevo.
+    Delivered = 2,
+    /// Nothing to do: it holds already.
+    Deduplicated = 3,
+    /// Another action carries it.
+    Coalesced = 4,
+    /// Newer things are known.
+    Superseded = 5,
+    /// Too old to be done (`not-after`).
+    Expired = 6,
+    /// It may not or can't be done.
+    Refused = 7,
+    /// Waits for something to become known; see `code`.
+    Held = 8,
+    /// Its outcome is unknown and read back (with `due_at`), or an operator must decide (without).
+    Parked = 9,
+    /// Tried as often as allowed, or refused by Brevo.
+    Failed = 10,
+}
+
+impl State {
+    /// All of them, by number.
+    pub const ALL: [Self; 11] = [
+        Self::Waiting,
+        Self::InFlight,
+        Self::Delivered,
+        Self::Deduplicated,
+        Self::Coalesced,
+        Self::Superseded,
+        Self::Expired,
+        Self::Refused,
+        Self::Held,
+        Self::Parked,
+        Self::Failed,
+    ];
+
+    /// The stored number.
+    pub fn number(self) -> i64 {
+        self as i64
+    }
+
+    /// From a stored number.
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// As shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::InFlight => "in-flight",
+            Self::Delivered => "delivered",
+            Self::Deduplicated => "deduplicated",
+            Self::Coalesced => "coalesced",
+            Self::Superseded => "superseded",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
+            Self::Held => "held",
+            Self::Parked => "parked",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// True where something can still happen to it by itself or by an operator's word.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::InFlight | Self::Held | Self::Parked)
+    }
+}
+
+/// Codes of [`State::Held`] that end when consent or the contact becomes known.
+pub mod held {
+    /// The person is not at Brevo and their consent is unknown (design rule 8).
+    pub const CONSENT_UNKNOWN: &str = "consent-unknown";
+    /// Delivered but for the phone, whose consent is unknown.
+    pub const PHONE_CONSENT_UNKNOWN: &str = "phone-consent-unknown";
+    /// It needs a contact, and there is none.
+    pub const CONTACT_UNKNOWN: &str = "contact-unknown";
+}
+
+/// Code of a parked action that may have reached Brevo and is read back when due.
+pub const OUTCOME_UNKNOWN: &str = "outcome-unknown";
+/// Code of a parked action whose outcome could not be proven by reading back.
+pub const OUTCOME_UNPROVEN: &str = "outcome-unproven";
+/// Code of a parked action whose contact was delivered once and is no longer at Brevo.
+pub const CONTACT_GONE: &str = "contact-gone";
+
+/// An action on its way into the outbox.
+#[derive(Clone, Debug)]
+pub struct NewAction<'a> {
+    /// Row of the installation.
+    pub installation: i64,
+    /// Row of the destination.
+    pub destination: i64,
+    /// The person's row, where the subject is a person.
+    pub person: Option<i64>,
+    /// `contract::Subject` as JSON.
+    pub subject: &'a str,
+    /// Digest of (installation key, record id, revision or event, slot).
+    pub effect: Digest,
+    /// Registry name.
+    pub name: &'a str,
+    /// JSON by the registry's schema.
+    pub payload: &'a str,
+    /// Trusted time of the record.
+    pub occurred_at: Option<Millis>,
+    /// When the host received the record.
+    pub received_at: Millis,
+    /// Rank of the observation.
+    pub rank: u8,
+    /// Digest of the observation id.
+    pub observation: Digest,
+    /// Not to be done before.
+    pub not_before: Option<Millis>,
+    /// Not to be done after.
+    pub not_after: Option<Millis>,
+    /// A waiting upsert of the same person and key is replaced by this one, unless it carries
+    /// something that this one doesn't.
+    pub coalesce_key: Option<&'a str>,
+    /// Batch of the record.
+    pub batch: i64,
+    /// Place of the record in its batch.
+    pub position: i64,
+    /// [`State::Waiting`], or where the pipeline decided otherwise (expired, refused, held).
+    pub state: State,
+    /// Why, where the state is not `Waiting`.
+    pub code: Option<&'a str>,
+}
+
+/// Whether an effect was new to the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// A new action.
+    Admitted(i64),
+    /// The effect is in the ledger; nothing was written.
+    AlreadyAdmitted(i64),
+}
+
+impl Admission {
+    /// The action's row.
+    pub fn id(self) -> i64 {
+        match self {
+            Self::Admitted(id) | Self::AlreadyAdmitted(id) => id,
+        }
+    }
+}
+
+/// Puts an action into the outbox, once for each effect.
+pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, StoreError> {
+    let known = tx
+        .prepare_cached("SELECT action FROM effect WHERE key = ?1")?
+        .query_row([&action.effect.0], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(Admission::AlreadyAdmitted(id));
+    }
+    if action.state == State::Waiting {
+        replace_waiting(tx, action)?;
+    }
+    let due_at = match action.state {
+        State::Waiting => Some(action.not_before.unwrap_or(Millis::MIN).max(action.received_at)),
+        State::Held => action.not_after.map(|at| at + 1), // to expire
+        _ => None,
+    };
+    tx.prepare_cached(
+        "INSERT INTO action (installation, destination, person, subject, effect, name, payload,
+            occurred_at, received_at, rank, observation, not_before, not_after, coalesce_key,
+            batch, position, state, due_at, code)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+    )?
+    .execute(params![
+        action.installation,
+        action.destination,
+        action.person,
+        action.subject,
+        action.effect.0,
+        action.name,
+        action.payload,
+        action.occurred_at,
+        action.received_at,
+        action.rank,
+        action.observation.0,
+        action.not_before,
+        action.not_after,
+        action.coalesce_key,
+        action.batch,
+        action.position,
+        action.state.number(),
+        due_at,
+        action.code,
+    ])?;
+    let id = tx.last_insert_rowid();
+    tx.prepare_cached("INSERT INTO effect (key, action) VALUES (?1, ?2)")?
+        .execute(params![action.effect.0, id])?;
+    Ok(Admission::Admitted(id))
+}
+
+/// Ends waiting contact upserts that the new one makes pointless: those of the same person and key
+/// that carry nothing which the new one doesn't. Consent, suppressions and events are never
+/// replaced: each of them counts.
+fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>) -> Result<(), StoreError> {
+    let (Some(key), Some(person), UPSERT) = (new.coalesce_key, new.person, new.name) else {
+        return Ok(());
+    };
+    let waiting: Vec<(i64, String, String)> = tx
+        .prepare_cached(
+            "SELECT id, subject, payload FROM action
+             WHERE person = ?1 AND state IN (0, 1, 8, 9) AND state = 0
+               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4",
+        )?
+        .query_map(params![person, UPSERT, key, new.installation], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (id, subject, payload) in waiting {
+        if carries_all(new, &subject, &payload) {
+            let to = Transition {
+                id,
+                from: State::Waiting,
+                to: State::Coalesced,
+                due_at: None,
+                code: Some("replaced"),
+                intent: None,
+            };
+            step(tx, &to)?;
+        }
+    }
+    Ok(())
+}
+
+const UPSERT: &str = "brevo/upsert-contact";
+
+fn carries_all(new: &NewAction<'_>, subject: &str, payload: &str) -> bool {
+    let parse = |subject: &str, payload: &str| {
+        let Ok(Subject::Person(person)) = serde_json::from_str(subject) else { return None };
+        Some((person, serde_json::from_str::<UpsertContact>(payload).ok()?))
+    };
+    let (Some((new_person, new)), Some((old_person, old))) =
+        (parse(new.subject, new.payload), parse(subject, payload))
+    else {
+        return false;
+    };
+    old.attributes.keys().all(|name| new.attributes.contains_key(name))
+        && (old_person.email.is_none() || new_person.email.is_some())
+        && (old_person.phone.is_none() || new_person.phone.is_some())
+}
+
+/// Makes a person's actions waiting again that were held for their consent or contact.
+/// They come before everything later in the lane. Returns how many.
+pub fn release_held(tx: &Transaction<'_>, person: i64, now: Millis) -> Result<u64, StoreError> {
+    let count = tx
+        .prepare_cached(
+            "UPDATE action SET state = 0, code = NULL, due_at = max(?2, coalesce(not_before, ?2))
+             WHERE person = ?1 AND state IN (0, 1, 8, 9) AND state = 8 AND code IN (?3, ?4, ?5)",
+        )?
+        .execute(params![
+            person,
+            now,
+            held::CONSENT_UNKNOWN,
+            held::PHONE_CONSENT_UNKNOWN,
+            held::CONTACT_UNKNOWN
+        ])?;
+    Ok(count as u64)
+}
+
+/// A stored action.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)] // as in `NewAction` and `schema-1.sql`
+pub struct Action {
+    pub id: i64,
+    pub installation: i64,
+    pub destination: i64,
+    pub person: Option<i64>,
+    pub subject: String,
+    pub effect: Digest,
+    pub name: String,
+    pub payload: String,
+    pub occurred_at: Option<Millis>,
+    pub received_at: Millis,
+    pub rank: u8,
+    pub observation: Digest,
+    pub not_before: Option<Millis>,
+    pub not_after: Option<Millis>,
+    pub coalesce_key: Option<String>,
+    pub batch: i64,
+    pub position: i64,
+    pub state: State,
+    pub due_at: Option<Millis>,
+    pub attempts: u32,
+    pub attempted_at: Option<Millis>,
+    pub code: Option<String>,
+    pub intent: Option<String>,
+}
+
+impl Action {
+    /// Columns in the order that [`Action::from_row`] reads.
+    pub(crate) const COLUMNS: &'static str = "a.id, a.installation, a.destination, a.person, a.subject, a.effect, a.name, a.payload, \
+         a.occurred_at, a.received_at, a.rank, a.observation, a.not_before, a.not_after, \
+         a.coalesce_key, a.batch, a.position, a.state, a.due_at, a.attempts, a.attempted_at, \
+         a.code, a.intent";
+
+    pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let state = row.get(17)?;
+        Ok(Self {
+            id: row.get(0)?,
+            installation: row.get(1)?,
+            destination: row.get(2)?,
+            person: row.get(3)?,
+            subject: row.get(4)?,
+            effect: Digest(row.get(5)?),
+            name: row.get(6)?,
+            payload: row.get(7)?,
+            occurred_at: row.get(8)?,
+            received_at: row.get(9)?,
+            rank: row.get(10)?,
+            observation: Digest(row.get(11)?),
+            not_before: row.get(12)?,
+            not_after: row.get(13)?,
+            coalesce_key: row.get(14)?,
+            batch: row.get(15)?,
+            position: row.get(16)?,
+            state: State::from_number(state).ok_or(rusqlite::Error::IntegralValueOutOfRange(17, state))?,
+            due_at: row.get(18)?,
+            attempts: row.get(19)?,
+            attempted_at: row.get(20)?,
+            code: row.get(21)?,
+            intent: row.get(22)?,
+        })
+    }
+
+    /// The time that decides between states: the trusted one, else the time of arrival.
+    pub fn time(&self) -> Millis {
+        self.occurred_at.unwrap_or(self.received_at)
+    }
+}
+
+/// One action.
+pub fn get(tx: &Transaction<'_>, id: i64) -> Result<Option<Action>, StoreError> {
+    let sql = format!("SELECT {} FROM action a WHERE a.id = ?1", Action::COLUMNS);
+    Ok(tx.prepare_cached(&sql)?.query_row([id], Action::from_row).optional()?)
+}
+
+/// How many actions of an installation stand in each state (design rule 13).
+pub fn counts(tx: &Transaction<'_>, installation: i64) -> Result<BTreeMap<State, u64>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT state, count(*) FROM action WHERE installation = ?1 GROUP BY state")?;
+    let rows = statement
+        .query_map([installation], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)? as u64)))?;
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        let (number, count) = row?;
+        let state = State::from_number(number).ok_or(StoreError::Unreadable("action.state"))?;
+        counts.insert(state, count);
+    }
+    Ok(counts)
+}
+
+/// The step from one state to another. `due_at` and `code` are replaced as given; `intent` is
+/// kept where none is given.
+#[derive(Clone, Debug)]
+pub(crate) struct Transition<'a> {
+    pub id: i64,
+    pub from: State,
+    pub to: State,
+    pub due_at: Option<Millis>,
+    pub code: Option<&'a str>,
+    pub intent: Option<&'a str>,
+}
+
+/// Takes one step; [`StoreError::Conflict`] where the action is not in the state it starts from.
+pub(crate) fn step(tx: &Transaction<'_>, step: &Transition<'_>) -> Result<(), StoreError> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE action SET state = ?3, due_at = ?4, code = ?5, intent = coalesce(?6, intent)
+             WHERE id = ?1 AND state = ?2",
+        )?
+        .execute(params![
+            step.id,
+            step.from.number(),
+            step.to.number(),
+            step.due_at,
+            step.code,
+            step.intent
+        ])?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+/// Marks a waiting action in flight and counts the attempt, before anything is sent.
+pub(crate) fn take(tx: &Transaction<'_>, id: i64, now: Millis) -> Result<(), StoreError> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE action SET state = 1, due_at = NULL, attempts = attempts + 1, attempted_at = ?2
+             WHERE id = ?1 AND state = 0",
+        )?
+        .execute(params![id, now])?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

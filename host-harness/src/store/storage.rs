@@ -1,0 +1,77 @@
+//! Plugin storage: snapshot reads, and writes that are validated at commit.
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::StoreError;
+use super::installations::InstallationId;
+use crate::contract::storage::Entry;
+use crate::unit::StorageDelta;
+
+/// A key's value and version.
+pub fn get(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    key: &str,
+) -> Result<Option<Entry>, StoreError> {
+    let entry = tx
+        .prepare_cached("SELECT value, version FROM kv WHERE installation = ?1 AND key = ?2")?
+        .query_row(params![installation.0, key], |row| {
+            Ok(Entry { value: row.get(0)?, version: row.get::<_, i64>(1)? as u64 })
+        })
+        .optional()?;
+    Ok(entry)
+}
+
+/// Keys with a prefix, in byte order, after a key.
+pub fn list(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    prefix: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT key FROM kv WHERE installation = ?1 AND key >= ?2 AND key > ?3 AND substr(key, 1, length(?2)) = ?2
+         ORDER BY key LIMIT ?4",
+    )?;
+    let keys = statement
+        .query_map(params![installation.0, prefix, after.unwrap_or(""), limit as i64], |row| row.get(0))?;
+    Ok(keys.collect::<Result<_, _>>()?)
+}
+
+/// Commits what a unit wrote, if what it read is still so.
+pub fn apply(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    delta: &StorageDelta,
+) -> Result<(), StoreError> {
+    for (key, seen) in &delta.reads {
+        if get(tx, installation, key)?.map(|entry| entry.version) != *seen {
+            return Err(StoreError::Conflict);
+        }
+    }
+    for (key, value) in &delta.writes {
+        match value {
+            Some(value) => tx
+                .prepare_cached(
+                    "INSERT INTO kv (installation, key, value, version) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (installation, key) DO UPDATE SET value = ?3, version = ?4",
+                )?
+                .execute(params![installation.0, key, value, next_version(tx)?])?,
+            None => tx
+                .prepare_cached("DELETE FROM kv WHERE installation = ?1 AND key = ?2")?
+                .execute(params![installation.0, key])?,
+        };
+    }
+    Ok(())
+}
+
+/// Versions rise over the whole file, so that a key deleted and made again never has an old one.
+fn next_version(tx: &Transaction<'_>) -> Result<i64, StoreError> {
+    Ok(tx.query_row(
+        "INSERT INTO host (name, value) VALUES ('kv-version', 1)
+         ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+        [],
+        |row| row.get(0),
+    )?)
+}
