@@ -7,7 +7,9 @@
 pub mod config;
 pub mod contract;
 pub mod crash;
+pub mod egress;
 pub mod embedded;
+pub mod hex;
 pub mod intake;
 pub mod json;
 pub mod manifest;
