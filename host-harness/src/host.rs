@@ -36,8 +36,7 @@ pub struct Connector {
 impl Connector {
     /// The connector that the host was built with.
     pub fn embedded() -> Result<Self, StartError> {
-        let manifest = Manifest::parse(crate::embedded::MANIFEST)
-            .map_err(|error| StartError::Manifest(error.to_string()))?;
+        let manifest = Manifest::parse(crate::embedded::MANIFEST).map_err(StartError::Manifest)?;
         Ok(Self { component: crate::embedded::COMPONENT.to_vec(), manifest })
     }
 }
@@ -56,8 +55,8 @@ pub enum StartError {
     #[error("the connector {0} is refused: {1}")]
     Load(String, LoadError),
     /// A manifest can't be read.
-    #[error("the manifest can't be read: {0}")]
-    Manifest(String),
+    #[error("a connector's manifest has {} problems", .0.len())]
+    Manifest(Vec<Problem>),
     /// A connector refuses its settings, or its profile is refused.
     #[error("tenant {tenant}, connector {connector}: the settings have {} problems", .problems.len())]
     Settings {

@@ -11,7 +11,7 @@ use host_harness::crash;
 use host_harness::demo::stage::Stage;
 use host_harness::store::StoreError;
 use stand_ins::faults::{Effect, Fault, Rule};
-use stand_ins::moengage::Generator;
+use stand_ins::moengage::generator::Generator;
 
 const FACTOR: f64 = 60.0;
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -51,9 +51,11 @@ fn assert_whole(stage: &mut Stage, kills: i64) {
         .store()
         .unwrap()
         .read::<_, StoreError>(|tx| {
-            Ok(tx.query_row("SELECT coalesce(sum(attempts - 1), 0) FROM journal WHERE attempts > 0", [], |row| {
-                row.get(0)
-            })?)
+            Ok(tx.query_row(
+                "SELECT coalesce(sum(attempts - 1), 0) FROM journal WHERE attempts > 0",
+                [],
+                |row| row.get(0),
+            )?)
         })
         .unwrap();
     assert!(done_again <= kills, "{done_again} units were done again after {kills} kills");
@@ -91,7 +93,8 @@ fn h01_w10_killed_at_every_commit_point_nothing_is_lost_and_nothing_doubled() {
 #[test]
 fn h01_killed_at_random_while_data_flows_nothing_is_lost_and_nothing_doubled() {
     let number = |name: &str, otherwise: u64| {
-        std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+        std::env::var(name)
+            .map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
     };
     let rounds = number("KILL_ROUNDS", 100);
     let mut random = number("KILL_SEED", 1);

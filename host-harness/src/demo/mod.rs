@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use stand_ins::faults::{Fault, Rule};
-use stand_ins::moengage::Generator;
+use stand_ins::moengage::generator::Generator;
 
 use crate::operate::accounting::Sums;
 use stage::{Stage, StageError};
@@ -98,18 +98,18 @@ pub struct TenantReport {
 }
 
 /// Plays the demo with the given `harness` program.
-pub fn play(
-    binary: &Path,
-    options: &Options,
-    audience: &mut dyn FnMut(Scene),
-) -> Result<Report, StageError> {
+pub fn play(binary: &Path, options: &Options, audience: &mut dyn FnMut(Scene)) -> Result<Report, StageError> {
     let started = Instant::now();
-    audience(Scene::Says("Two stand-ins take the vendors' places; the host is configured for two tenants.".into()));
+    audience(Scene::Says(
+        "Two stand-ins take the vendors' places; the host is configured for two tenants.".into(),
+    ));
     let mut stage = Stage::set(binary, &["north", "south"], options.factor)?;
     let faults = plant(&stage);
     stage.start_host(None)?;
     let events = options.events;
-    audience(Scene::Says(format!("MoEngage pushes {events} live events, some twice, out of order, a few malformed.")));
+    audience(Scene::Says(format!(
+        "MoEngage pushes {events} live events, some twice, out of order, a few malformed."
+    )));
     for tenant in 0..2 {
         let share = options.events / 2 + (options.events % 2) * tenant;
         stage.push(
@@ -145,7 +145,9 @@ pub fn play(
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-    audience(Scene::Says("Everything has come to rest; the host is stopped and the two sides are compared.".into()));
+    audience(Scene::Says(
+        "Everything has come to rest; the host is stopped and the two sides are compared.".into(),
+    ));
     let sums = stage.sums()?;
     stage.stop_host()?;
     let tenants = stage

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use stand_ins::brevo::{self, Brevo};
 use stand_ins::clock::Scale;
-use stand_ins::moengage::{self, Generated, Generator, MoEngage, Stream, Target, Truth};
+use stand_ins::moengage::generator::{Generated, Generator, Truth};
+use stand_ins::moengage::streams::{Stream, Target};
+use stand_ins::moengage::{self, MoEngage};
 
 use super::verdict::{Expected, Observed, Verdict};
 use crate::operate::accounting::{Sums, reconciling};
@@ -81,7 +83,13 @@ impl Stage {
             .map(|name| {
                 let options = brevo::Options { scale, ..brevo::Options::default() };
                 let brevo = Brevo::start(options).map_err(io("Brevo's stand-in"))?;
-                Ok(Tenant { name: (*name).to_owned(), brevo, truth: Truth::default(), stream: None, repeated: BTreeSet::new() })
+                Ok(Tenant {
+                    name: (*name).to_owned(),
+                    brevo,
+                    truth: Truth::default(),
+                    stream: None,
+                    repeated: BTreeSet::new(),
+                })
             })
             .collect::<Result<_, StageError>>()?;
         let stage =

@@ -111,8 +111,9 @@ impl Expected {
     /// What the host promises for what a generator made: events within their time, of people who
     /// can be named and whose consent is known, arrive once; nobody else is created; every
     /// opt-out, bounce and complaint is a block.
-    pub fn from_truth(truth: &stand_ins::moengage::Truth) -> Self {
-        let mut expected = Self { events: BTreeSet::new(), never: BTreeSet::new(), contacts: BTreeMap::new() };
+    pub fn from_truth(truth: &stand_ins::moengage::generator::Truth) -> Self {
+        let mut expected =
+            Self { events: BTreeSet::new(), never: BTreeSet::new(), contacts: BTreeMap::new() };
         let raised = |flag: Option<bool>| flag == Some(true);
         for person in &truth.people {
             let blocked =
@@ -186,13 +187,55 @@ mod tests {
         type Plant = fn(&mut Observed);
         type Find = fn(&Verdict) -> bool;
         let faults: [(&str, Plant, Find); 9] = [
-            ("a loss", |o| drop(o.events.remove("e1")), |v| v.lost == ["e1"]),
-            ("a double", |o| drop(o.events.insert("e2".into(), 2)), |v| v.doubled == ["e2"]),
-            ("old news", |o| drop(o.events.insert("old".into(), 1)), |v| v.uncalled == ["old"]),
-            ("a missing contact", |o| drop(o.contacts.remove("bob")), |v| v.missing == ["bob"]),
-            ("a stranger", |o| drop(o.contacts.insert("eve".into(), false)), |v| v.unexpected == ["eve"]),
-            ("a lost opt-out", |o| drop(o.contacts.insert("ann".into(), false)), |v| v.unblocked == ["ann"]),
-            ("a block for nothing", |o| drop(o.contacts.insert("bob".into(), true)), |v| v.blocked == ["bob"]),
+            (
+                "a loss",
+                |o| {
+                    o.events.remove("e1");
+                },
+                |v| v.lost == ["e1"],
+            ),
+            (
+                "a double",
+                |o| {
+                    o.events.insert("e2".into(), 2);
+                },
+                |v| v.doubled == ["e2"],
+            ),
+            (
+                "old news",
+                |o| {
+                    o.events.insert("old".into(), 1);
+                },
+                |v| v.uncalled == ["old"],
+            ),
+            (
+                "a missing contact",
+                |o| {
+                    o.contacts.remove("bob");
+                },
+                |v| v.missing == ["bob"],
+            ),
+            (
+                "a stranger",
+                |o| {
+                    o.contacts.insert("eve".into(), false);
+                },
+                |v| v.unexpected == ["eve"],
+            ),
+            (
+                "a lost opt-out",
+                |o| {
+                    o.contacts.insert("ann".into(), false);
+                },
+                |v| v.unblocked == ["ann"],
+            ),
+            (
+                "a block for nothing",
+                |o| {
+                    o.contacts.insert("bob".into(), true);
+                },
+                |v| v.blocked == ["bob"],
+            ),
             ("a re-subscription", |o| o.resubscribed = 1, |v| v.resubscribed == 1),
             ("a webhook given up", |o| o.given_up = 1, |v| v.given_up == 1),
         ];

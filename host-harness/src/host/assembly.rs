@@ -26,6 +26,9 @@ use crate::store::journal::GroupCommit;
 use crate::store::{Store, StoreError, jobs};
 use crate::world::{SystemClock, SystemRandom, World};
 
+/// Inflated bytes of remote files that an installation may keep.
+const SPOOL_QUOTA: u64 = 1 << 30;
+
 /// Everything that the threads share.
 pub(super) struct Parts {
     pub store: Arc<Store>,
@@ -137,6 +140,8 @@ fn install(
     row: Installation,
     secrets: Arc<dyn SecretSource>,
 ) -> Result<Installed, StartError> {
+    let spool = Spool::open_directory(&config.data_dir.join("spool"), SPOOL_QUOTA)
+        .map_err(|error| StartError::Io("the directory of spooled files", error))?;
     let access = Arc::new(Access {
         installation: row.key.hex(),
         manifest: plugin.manifest().clone(),
@@ -145,7 +150,7 @@ fn install(
         allow_private: config.allow_private_addresses,
         secrets,
         rates: store.clone(),
-        spool: Some(Spool::new(&config.data_dir.join("spool"))),
+        spool: Some(spool),
         world: world.clone(),
     });
     let windows: BTreeMap<String, Vec<RateWindow>> =

@@ -28,6 +28,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::contract::bindings::PluginPre;
 use crate::contract::{self, Problem, Profile};
+use crate::hex;
 use crate::manifest::Manifest;
 use guest::Guest;
 use limits::Limits;
@@ -211,7 +212,10 @@ impl Runtime {
         if let Some(expected) = manifest.component
             && expected != digest
         {
-            return Err(LoadError::OtherDigest { expected: hex(&expected), found: hex(&digest) });
+            return Err(LoadError::OtherDigest {
+                expected: hex::encode(&expected),
+                found: hex::encode(&digest),
+            });
         }
         if component.len() > self.options.limits.component {
             return Err(LoadError::TooLarge(component.len()));
@@ -269,9 +273,4 @@ impl Plugin {
         kept.insert(key, profile.clone());
         Ok(profile)
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
