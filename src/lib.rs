@@ -1,1 +1,35 @@
 //! MoEngage, as a Tajo connector.
+//!
+//! The crate knows one vendor: how MoEngage's webhooks and answers look, what stable objects they
+//! become, and which Brevo actions those call for. It is plain Rust without the contract; only
+//! `component` (compiled to wasm) translates between the two, one line per type.
+//!
+//! The four doors are those of the contract: [`configure`], [`handle_webhook`], [`map_record`]
+//! and [`fetch_page`]. All are pure functions of their arguments, except that `fetch_page` calls
+//! the vendor through [`Http`] and `map_record` may write to a [`Log`].
+
+mod activate;
+mod failure;
+mod json;
+mod model;
+mod profile;
+mod settings;
+mod source;
+
+#[cfg(target_family = "wasm")]
+mod component;
+
+pub use activate::{Log, map_record};
+pub use failure::{Failure, FailureKind};
+pub use model::{
+    Action, Alias, CONTACT, EVENT, Mapping, Millis, Nature, Observation, Occurrence, Person, Provenance,
+    Record, Subject, TimeTrust,
+};
+pub use profile::{
+    AttributeTarget, Profile, RateWindow, ResourceSpec, SecretSlot, StaticAnswer, Surface, Targets, configure,
+};
+pub use settings::{AttributeType, Problem, Settings};
+pub use source::{
+    Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method, Note, Page, PageRequest, Position,
+    Reject, WebhookOutcome, WebhookRequest, fetch_page, handle_webhook,
+};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Auth, Endpoint, Literal, Manifest, OriginPart, OriginTemplate, Text, Variable};
 use crate::contract::Problem;
-use crate::json;
+use crate::{hex, json};
 
 /// Header names that only the host may write, whatever a manifest says.
 pub const HOST_HEADERS: [&str; 17] = [
@@ -46,10 +46,13 @@ pub fn is_token(name: &str) -> bool {
 
 /// `lower-kebab-case`, 1 to 64 characters.
 pub fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.split('-').all(|word| {
-            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        })
+    name.len() <= 64 && is_kebab(name)
+}
+
+/// Words of lower-case letters and digits, joined by single hyphens.
+pub fn is_kebab(text: &str) -> bool {
+    text.split('-')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 /// One DNS label (RFC 1123), lower case.
@@ -136,16 +139,8 @@ impl Problems {
     }
 
     fn component(&mut self, value: &Value) -> Option<[u8; 32]> {
-        let digest = WrittenComponent::deserialize(value).ok().and_then(|written| {
-            let text = written.sha256.as_bytes();
-            let bytes: Option<Vec<u8>> = text
-                .chunks(2)
-                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-                .collect();
-            (text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit))
-                .then(|| bytes?.try_into().ok())
-                .flatten()
-        });
+        let written = WrittenComponent::deserialize(value).ok();
+        let digest = written.and_then(|written| hex::decode_sha256(&written.sha256));
         if digest.is_none() {
             self.add(
                 "bad-digest",

@@ -102,6 +102,23 @@ pub fn absorb(tx: &Transaction<'_>, into: i64, from: i64, now: Millis) -> Result
     Ok(())
 }
 
+/// Gives `into` every opt-out and suppression of `from` on a channel: they share an address, and a
+/// mailbox that wants nothing gets nothing, whoever it belongs to. Opt-ins stay whose they are.
+pub fn absorb_restrictions(
+    tx: &Transaction<'_>,
+    into: i64,
+    from: i64,
+    channel: Channel,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let theirs = load(tx, from, channel)?;
+    let opted_out = |said: &(Millis, ConsentStatus)| said.1 == ConsentStatus::OptedOut;
+    let restrictions =
+        Known { signal: theirs.signal.filter(opted_out), flag: theirs.flag.filter(opted_out), ..theirs };
+    update(tx, into, channel, now, |known| known.join(&restrictions))?;
+    Ok(())
+}
+
 /// Records that this host set the block at Brevo (`Some`), or lifted it (`None`).
 pub(crate) fn set_block_written(
     tx: &Transaction<'_>,

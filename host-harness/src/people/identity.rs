@@ -12,12 +12,14 @@
 //! | no external id, a known alias | that person |
 //! | only addresses, known for exactly one person | that person |
 //! | only addresses, known for several | shared: opt-outs and suppressions hold for all of them, the rest is quarantined |
+//! | an address that others have as well | it is shared; every opt-out and suppression of one holds for all |
 //! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it |
 
 use rusqlite::{Transaction, params};
 
 use super::consent;
 use crate::contract::Person;
+use crate::registry::Channel;
 use crate::store::StoreError;
 use crate::store::installations::DestinationId;
 use crate::store::outbox;
@@ -150,12 +152,50 @@ fn learn(
         own(tx, destination, &kind, &alias.value, id, now)?;
     }
     if let Some(email) = &person.email {
-        own(tx, destination, EMAIL, &email_key(email), id, now)?;
+        own_address(tx, destination, Channel::Email, &email_key(email), id, now)?;
     }
     if let Some(phone) = &person.phone {
-        own(tx, destination, PHONE, phone, id, now)?;
+        own_address(tx, destination, Channel::Sms, phone, id, now)?;
     }
     Ok(())
+}
+
+/// Whoever comes to share an address gets the opt-outs that hold for it.
+fn own_address(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    channel: Channel,
+    address: &str,
+    id: PersonId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let kind = address_kind(channel);
+    let holders = holders(tx, destination, kind, address)?;
+    if holders.contains(&id) {
+        return Ok(());
+    }
+    for other in holders {
+        consent::absorb_restrictions(tx, id.0, other.0, channel, now)?;
+    }
+    own(tx, destination, kind, address, id, now)
+}
+
+/// Everyone else who has an address in common with a person on a channel.
+pub fn sharing(tx: &Transaction<'_>, id: PersonId, channel: Channel) -> Result<Vec<PersonId>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT DISTINCT other.person FROM identity AS mine JOIN identity AS other
+         ON other.destination = mine.destination AND other.kind = mine.kind AND other.value = mine.value
+         WHERE mine.person = ?1 AND mine.kind = ?2 AND other.person <> ?1 ORDER BY other.person",
+    )?;
+    let rows = statement.query_map(params![id.0, address_kind(channel)], |row| row.get(0).map(PersonId))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn address_kind(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => EMAIL,
+        Channel::Sms => PHONE,
+    }
 }
 
 /// The vendor says that `alias` of `other` is `id`'s. Opt-outs follow; nobody is re-subscribed by it.

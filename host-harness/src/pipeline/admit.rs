@@ -15,7 +15,7 @@ use crate::people::consent;
 use crate::people::fields::{self, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
 use crate::people::tombstone;
-use crate::registry::{Inadmissible, Payload};
+use crate::registry::{Channel, ConsentStatus, Inadmissible, Payload};
 use crate::store::acceptance::TrustedTime;
 use crate::store::outbox::{self, NewAction, State};
 use crate::store::{Digest, StoreError};
@@ -100,19 +100,22 @@ pub(super) fn admit(
         if tombstone::is_erased(tx, admission.installed.row.destination, person)? {
             continue; // learning the names again would undo the erasure
         }
-        let people = match identity::resolve(tx, admission.installed.row.destination, person, admission.now)?
-        {
-            Resolution::One(id) => vec![id],
-            Resolution::Shared(ids) if restricts(&payload) => ids,
-            Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
-            Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
-        };
+        let mut people =
+            match identity::resolve(tx, admission.installed.row.destination, person, admission.now)? {
+                Resolution::One(id) => vec![id],
+                Resolution::Shared(ids) if restricted_channel(&payload).is_some() => ids,
+                Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
+                Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
+            };
+        if let (Some(channel), [one]) = (restricted_channel(&payload), people.as_slice()) {
+            people.extend(identity::sharing(tx, *one, channel)?);
+        }
         checked.push((action, payload, person, people));
     }
     let mut admitted = Admitted::default();
     for (action, payload, person, people) in checked {
-        for id in &people {
-            admit_one(tx, admission, action, &payload, person, *id, people.len() > 1, &mut admitted)?;
+        for (n, id) in people.iter().enumerate() {
+            admit_one(tx, admission, action, &payload, person, *id, n > 0, &mut admitted)?;
         }
     }
     Ok(Ok(admitted))
@@ -126,7 +129,7 @@ fn admit_one(
     payload: &Payload,
     person: &Person,
     id: PersonId,
-    shared: bool,
+    shares: bool,
     admitted: &mut Admitted,
 ) -> Result<(), StoreError> {
     let at = admission.time.at;
@@ -144,13 +147,13 @@ fn admit_one(
             (subject, text) = only_winners(&fold, person, upsert)?;
         }
         Payload::SetConsent(set) => {
-            if !consent::merge(tx, id.0, set, at, admission.now)?.changed {
+            if !consent::merge(tx, id.0, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
             }
         }
         Payload::SetSuppression(set) => {
-            if !consent::merge_suppression(tx, id.0, set, at, admission.now)?.changed {
+            if !consent::merge_suppression(tx, id.0, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
             }
@@ -164,7 +167,7 @@ fn admit_one(
             }
         }
     }
-    let slot = if shared { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
+    let slot = if shares { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
     let effect = Digest::of(&[
         &admission.installed.row.key.0,
         admission.record.id.as_bytes(),
@@ -200,11 +203,11 @@ fn admit_one(
 }
 
 /// Opt-outs and suppressions hold for everyone who shares an address; nothing else does.
-fn restricts(payload: &Payload) -> bool {
+fn restricted_channel(payload: &Payload) -> Option<Channel> {
     match payload {
-        Payload::SetConsent(set) => set.status == crate::registry::ConsentStatus::OptedOut,
-        Payload::SetSuppression(_) => true,
-        Payload::UpsertContact(_) | Payload::TrackEvent(_) => false,
+        Payload::SetConsent(set) if set.status == ConsentStatus::OptedOut => Some(set.channel),
+        Payload::SetSuppression(set) => Some(set.channel),
+        Payload::SetConsent(_) | Payload::UpsertContact(_) | Payload::TrackEvent(_) => None,
     }
 }
 

@@ -30,6 +30,12 @@ pub trait Guest: Send + Sync {
     fn run(&self, unit: &Unit, services: Arc<dyn Services>) -> Result<Outcome, UnitError>;
 }
 
+impl Guest for crate::plugin::Plugin {
+    fn run(&self, unit: &Unit, services: Arc<dyn Services>) -> Result<Outcome, UnitError> {
+        Self::run(self, unit, services)
+    }
+}
+
 /// An installation together with what runs it.
 pub struct Installed {
     /// The row and the profile.

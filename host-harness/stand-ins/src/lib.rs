@@ -1,1 +1,44 @@
-//! Stand-ins for MoEngage and Brevo.
+//! Stand-ins for MoEngage and Brevo: real HTTP on loopback, with faults on demand.
+//!
+//! Each stand-in is written from its vendor's public documents alone and knows nothing of the
+//! code that it tests. It runs on a thread of its own, answers on `127.0.0.1`, keeps everything
+//! in memory, and stops when its handle is dropped.
+//!
+//! - [`brevo::Brevo`] is one Brevo account: contacts, attributes, events, rate windows. Every
+//!   request is held against a strict schema; what the vendor would forgive in silence is written
+//!   down in the [`journal`].
+//! - [`moengage::MoEngage`] is one MoEngage workspace: it pushes Streams batches with the
+//!   documented retries, and answers the reads that probe a key.
+//! - [`faults`] break an exchange at an exact point.
+//!
+//! # Driven by a person
+//!
+//! Both answer under `/_control`, beside the vendor's paths, without credentials:
+//!
+//! | call | meaning |
+//! |---|---|
+//! | `GET /_control/faults` | rules that are set, each with its id and how often it fired |
+//! | `POST /_control/faults` | sets one [`faults::Rule`]; answers `{"id": 1}` |
+//! | `DELETE /_control/faults` | removes all rules |
+//! | `POST /_control/refuse` | `{"connections": 3}`: the next three are closed unread |
+//! | `GET /_control/journal?after=N&limit=M` | requests with a number above N, oldest first |
+//! | `GET /_control/state` | what the vendor now holds |
+//! | `POST /_control/unsubscribe` | Brevo: `{"email": "...", "at_ms": 0}`, an unsubscribe in a mail's footer |
+//! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |
+//!
+//! ```text
+//! curl -X POST http://127.0.0.1:PORT/_control/faults -d '
+//!   {"method": "POST", "path": "/v3/events", "nth": [3],
+//!    "fault": {"answer": {"kind": "close"}, "effect": "at-once"}}'
+//! ```
+
+pub mod brevo;
+pub mod clock;
+mod control;
+pub mod faults;
+mod http;
+pub mod journal;
+pub mod moengage;
+mod outgoing;
+mod random;
+mod windows;

@@ -60,7 +60,8 @@ impl Guest for Pebble {
                 code: "bad-settings".into(),
                 path: String::new(),
                 message: format!("The settings are not as expected: {:?}.", error.classify()),
-                remedy: "Give `shop`, `keys.api`, `webhook.header` and `webhook.secret`, and nothing else.".into(),
+                remedy: "Give `shop`, `keys.api`, `webhook.header` and `webhook.secret`, and nothing else."
+                    .into(),
             }]
         })?;
         Ok(Profile {
@@ -71,7 +72,11 @@ impl Guest for Pebble {
             cursor_versions: vec![1],
             slots: vec![
                 SecretSlot { name: "api".into(), purpose: "Pebble's API token.".into(), required: true },
-                SecretSlot { name: "webhook".into(), purpose: "Sent by Pebble with each purchase.".into(), required: true },
+                SecretSlot {
+                    name: "webhook".into(),
+                    purpose: "Sent by Pebble with each purchase.".into(),
+                    required: true,
+                },
             ],
             resources: vec![ResourceSpec {
                 name: "members".into(),
@@ -97,7 +102,10 @@ impl Guest for Pebble {
                 headers: vec![],
                 dedupe_key: "The purchase's id.".into(),
                 replay_window: 86_400,
-                schemas: vec![("purchase".into(), r#"{"type":"object","required":["id","member","at"]}"#.into())],
+                schemas: vec![(
+                    "purchase".into(),
+                    r#"{"type":"object","required":["id","member","at"]}"#.into(),
+                )],
             }],
             targets: Targets {
                 attributes: vec![AttributeTarget {
@@ -139,9 +147,17 @@ impl Guest for Pebble {
         })?;
         match answer.status {
             200 => {}
-            401 => return Err(failure(FailureKind::Auth("api".into()), "token-refused", "Pebble refuses the token.")),
+            401 => {
+                return Err(failure(
+                    FailureKind::Auth("api".into()),
+                    "token-refused",
+                    "Pebble refuses the token.",
+                ));
+            }
             429 => return Err(failure(FailureKind::RateLimited(None), "slow-down", "Pebble asks to wait.")),
-            _ => return Err(failure(FailureKind::Transient, "pebble-down", "Pebble answered with an error.")),
+            _ => {
+                return Err(failure(FailureKind::Transient, "pebble-down", "Pebble answered with an error."));
+            }
         }
         let page: MemberPage = serde_json::from_slice(&answer.body).map_err(|_| {
             let sample = answer.body.iter().copied().take(1024).collect();
@@ -151,7 +167,11 @@ impl Guest for Pebble {
             (true, Some(last)) => Next::More(Cursor { version: 1, bytes: last.id.to_string().into_bytes() }),
             (true, None) => {
                 let sample = answer.body.iter().copied().take(1024).collect();
-                return Err(failure(FailureKind::VendorContract(sample), "empty-page", "More is promised after an empty page."));
+                return Err(failure(
+                    FailureKind::VendorContract(sample),
+                    "empty-page",
+                    "More is promised after an empty page.",
+                ));
             }
             (false, _) => Next::Done(RunEnd { cursor: None, truncated: None }),
         };
@@ -241,9 +261,9 @@ impl Guest for Pebble {
 }
 
 fn shop(settings: &str) -> Result<String, Failure> {
-    serde_json::from_str::<Config>(settings)
-        .map(|config| config.shop)
-        .map_err(|_| failure(FailureKind::Config, "bad-settings", "The settings were never accepted by `configure`."))
+    serde_json::from_str::<Config>(settings).map(|config| config.shop).map_err(|_| {
+        failure(FailureKind::Config, "bad-settings", "The settings were never accepted by `configure`.")
+    })
 }
 
 fn failure(kind: FailureKind, code: &str, message: &str) -> Failure {

@@ -1,0 +1,91 @@
+//! How a Brevo stand-in is set up.
+
+use std::time::Duration;
+
+use crate::clock::Scale;
+
+/// One Brevo account. `Default` is a fresh account on the General plan in real time.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// On loopback; 0 takes a free one.
+    pub port: u16,
+    /// For rate windows, the processing delay and all dates.
+    pub scale: Scale,
+    /// Values of `api-key` that are accepted.
+    pub api_keys: Vec<String>,
+    /// Documented rate table that holds.
+    pub plan: Plan,
+    /// Where `POST /events/batch` counts.
+    pub batch_bucket: BatchBucket,
+    /// How a batch with valid and invalid events is answered.
+    pub batch_partial: BatchPartial,
+    /// Code of a duplicate's 400.
+    pub duplicate_code: DuplicateCode,
+    /// Host time until an accepted event can be read back by `GET /events`.
+    pub processing_delay: Duration,
+    /// Attributes of the account beside EMAIL, SMS, WHATSAPP, LANDLINE_NUMBER and EXT_ID:
+    /// name and type (`text`, `date`, `float`, `boolean`). FIRSTNAME and LASTNAME are ordinary ones:
+    /// accounts in other languages have others.
+    pub attributes: Vec<(String, String)>,
+    /// Requests that the journal keeps.
+    pub journal_limit: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            scale: Scale::REAL,
+            api_keys: vec!["xkeysib-stand-in".to_owned()],
+            plan: Plan::General,
+            batch_bucket: BatchBucket::EverythingElse,
+            batch_partial: BatchPartial::MultiStatus,
+            duplicate_code: DuplicateCode::DuplicateParameter,
+            processing_delay: Duration::from_secs(2),
+            attributes: ["FIRSTNAME", "LASTNAME"].map(|name| (name.to_owned(), "text".to_owned())).to_vec(),
+            journal_limit: 200_000,
+        }
+    }
+}
+
+/// Brevo's rate tables (developers.brevo.com/docs/api-limits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Free, Starter, Standard.
+    General,
+    /// Professional and Enterprise.
+    Advanced,
+    /// Enterprise with the add-on.
+    Extended,
+    /// No limits and no rate headers: for tests of something else.
+    Unlimited,
+}
+
+/// Brevo documents no rate for `POST /events/batch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchBucket {
+    /// As "all other endpoints": the worst reading.
+    EverythingElse,
+    /// Shares the windows of `POST /events`.
+    Events,
+}
+
+/// Brevo's sources differ on a batch of which only some events are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchPartial {
+    /// 207 with the report of the 400 (changelog of 2026-03-03).
+    MultiStatus,
+    /// 202 with a `count` below the number sent (reading of the reference's words).
+    CountOnly,
+    /// 400 with the report; the valid events are queued all the same (shape of the reference).
+    BadRequest,
+}
+
+/// The code of a duplicate drifted in 2026; the message stayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DuplicateCode {
+    /// As documented.
+    DuplicateParameter,
+    /// As seen in May 2026.
+    InvalidParameter,
+}

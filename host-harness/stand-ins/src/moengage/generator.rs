@@ -1,0 +1,349 @@
+//! Makes Streams batches, and says exactly what it made.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::batch::Batch;
+use super::codes::{CUSTOM, DOCUMENTED, FLAGGING};
+pub use super::truth::{EventTruth, PersonTruth, Poison, PoisonTruth, Truth};
+use crate::clock::Millis;
+use crate::random::Random;
+
+/// What to make. Shares are between 0 and 1. The same value makes the same batches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generator {
+    /// Everything is drawn from it.
+    pub seed: u64,
+    /// Distinct people.
+    pub people: usize,
+    /// Distinct well-formed events.
+    pub events: usize,
+    /// Events in a batch; the last one may hold fewer.
+    pub batch_size: usize,
+    /// Host time that counts as now, in epoch seconds; 0 only where nobody set it.
+    pub now_s: i64,
+    /// Events are between now and so many seconds old ...
+    pub spread_s: i64,
+    /// ... except for this share, which is one to three days old.
+    pub late: f64,
+    /// Share of events that come a second time, somewhere else in the stream.
+    pub duplicates: f64,
+    /// Whether events come in any order instead of by time.
+    pub shuffled: bool,
+    /// Share of people without uid; every second one of them has an address.
+    pub without_uid: f64,
+    /// Share of people whose uid holds "anon"; they have no address.
+    pub anonymous: f64,
+    /// Share of people that unsubscribe at some point.
+    pub unsubscribing: f64,
+    /// Share of people whose address bounces hard, and share that complains.
+    pub suppressed: f64,
+    /// Share of people about whom no consent flag is ever sent (unless they unsubscribe).
+    pub without_flags: f64,
+    /// Share of events with a code of the customer's own.
+    pub custom_codes: f64,
+    /// Malformed event objects, spread over the batches.
+    pub poison: usize,
+    /// Batches with a byte that is not UTF-8.
+    pub non_utf8_batches: usize,
+}
+
+impl Default for Generator {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            people: 200,
+            events: 1_000,
+            batch_size: 100,
+            now_s: 0,
+            spread_s: 4 * 3_600,
+            late: 0.02,
+            duplicates: 0.05,
+            shuffled: true,
+            without_uid: 0.04,
+            anonymous: 0.03,
+            unsubscribing: 0.05,
+            suppressed: 0.02,
+            without_flags: 0.10,
+            custom_codes: 0.10,
+            poison: 0,
+            non_utf8_batches: 0,
+        }
+    }
+}
+
+/// Batches, and the truth about them.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// In the order in which they are to be pushed.
+    pub batches: Vec<Batch>,
+    /// What a checker may hold the outcome against.
+    pub truth: Truth,
+}
+
+struct Person {
+    truth: PersonTruth,
+    moengage_id: String,
+    first_name: &'static str,
+    last_name: &'static str,
+    /// Whether events carry the flags before they are raised.
+    flags: bool,
+    /// When each flag of [`FLAGGING`] is raised.
+    raised: [Option<i64>; 3],
+}
+
+/// Names with letters beyond ASCII, so that encodings are met.
+const FIRST_NAMES: &[&str] = &["Anna", "Björn", "Chloé", "Deniz", "Elif", "Farid", "Grace", "Hans"];
+const LAST_NAMES: &[&str] = &["Adler", "Brøndby", "Çelik", "Dubois", "Eriksen", "Fischer", "García"];
+const DAY_S: i64 = 86_400;
+
+impl Generator {
+    /// The defaults, for this seed and this host time in milliseconds.
+    pub fn new(seed: u64, now: Millis) -> Self {
+        Self { seed, now_s: now / 1_000, ..Self::default() }
+    }
+
+    /// Makes the batches.
+    pub fn generate(&self) -> Generated {
+        let mut random = Random::new(self.seed);
+        let mut people: Vec<Person> = (0..self.people.max(1)).map(|i| self.person(i, &mut random)).collect();
+        let mut truth = Truth::default();
+        let mut made: Vec<(i64, Value)> = Vec::new();
+        for (index, person) in people.iter_mut().enumerate() {
+            for (flag, (code, name, _)) in FLAGGING.iter().enumerate() {
+                let Some(at) = person.raised[flag] else { continue };
+                if made.len() < self.events {
+                    let code = (*code, *name, "EMAIL");
+                    made.push((at, self.event(person, index, code, at, &mut random, &mut truth)));
+                } else {
+                    person.raised[flag] = None;
+                }
+            }
+        }
+        while made.len() < self.events {
+            let index = random.below(people.len() as u64) as usize;
+            let code = if random.chance(self.custom_codes) {
+                random.pick(CUSTOM).map(|code| (*code, *code, ""))
+            } else {
+                random.pick(DOCUMENTED).copied()
+            };
+            let age = match random.chance(self.late) {
+                true => DAY_S + 3_600 + random.below(2 * DAY_S as u64) as i64,
+                false => random.below(self.spread_s.max(1) as u64) as i64,
+            };
+            let at = self.now_s - age;
+            let code = code.unwrap_or(DOCUMENTED[0]);
+            made.push((at, self.event(&people[index], index, code, at, &mut random, &mut truth)));
+        }
+        for event in truth.events.values() {
+            people[event.person].truth.events += 1;
+        }
+        truth.people = people.into_iter().map(Person::settled).collect();
+        if self.shuffled {
+            random.shuffle(&mut made);
+        } else {
+            made.sort_by_key(|(at, _)| *at);
+        }
+        let mut stream: Vec<Value> = made.into_iter().map(|(_, event)| event).collect();
+        self.duplicate(&mut stream, &mut random, &mut truth);
+        let batches = self.batches(stream, &mut random, &mut truth);
+        Generated { batches, truth }
+    }
+
+    fn person(&self, index: usize, random: &mut Random) -> Person {
+        let number = 4_000_052_000_u64 + index as u64;
+        let (uid, reachable) = if random.chance(self.anonymous) {
+            (Some(format!("anon_{}", random.hex(12))), false)
+        } else if random.chance(self.without_uid) {
+            (None, random.chance(0.5))
+        } else {
+            (Some(number.to_string()), true)
+        };
+        let mut raised = [None; 3];
+        if reachable {
+            let when = |random: &mut Random| self.now_s - random.below(self.spread_s.max(1) as u64) as i64;
+            for (flag, share) in
+                [self.unsubscribing, self.suppressed, self.suppressed].into_iter().enumerate()
+            {
+                raised[flag] = random.chance(share).then(|| when(random));
+            }
+        }
+        Person {
+            truth: PersonTruth {
+                anonymous: !reachable,
+                uid,
+                email: reachable.then(|| format!("person{index}@example.com")),
+                mobile: (reachable && random.chance(0.7)).then(|| format!("49151{:08}", 10_000_000 + index)),
+                unsubscribed: None,
+                hard_bounced: None,
+                complained: None,
+                events: 0,
+            },
+            moengage_id: random.hex(24),
+            first_name: random.pick(FIRST_NAMES).copied().unwrap_or_default(),
+            last_name: random.pick(LAST_NAMES).copied().unwrap_or_default(),
+            flags: reachable && !random.chance(self.without_flags),
+            raised,
+        }
+    }
+
+    /// One event object in the shape of MD:api/data/moengage-streams.mdx.
+    fn event(
+        &self,
+        person: &Person,
+        index: usize,
+        (code, name, channel): (&str, &str, &str),
+        at: i64,
+        random: &mut Random,
+        truth: &mut Truth,
+    ) -> Value {
+        let uuid = random.uuid();
+        let campaign = !channel.is_empty();
+        let mut attributes = Map::new();
+        if campaign {
+            let id = random.below(20);
+            attributes.insert("campaign_id".to_owned(), json!(format!("64a1b2c3d4e5f6a7b8c9d{id:03}")));
+            attributes.insert("campaign_name".to_owned(), json!(format!("Campaign {id}")));
+            attributes.insert("campaign_type".to_owned(), json!("Smart Trigger"));
+            attributes.insert("campaign_channel".to_owned(), json!(channel));
+            // An array in the samples, "comma separated" in the text of the same page.
+            let tags = if random.chance(0.5) { json!(["spring", "sale"]) } else { json!("spring,sale") };
+            attributes.insert("moe_campaign_tags".to_owned(), tags);
+        } else {
+            attributes.insert("amount".to_owned(), json!(random.below(10_000) as f64 / 100.0));
+            attributes.insert("items".to_owned(), json!(random.below(9)));
+            attributes.insert("moe_event_source".to_owned(), json!("s2s"));
+        }
+        let mut event = json!({
+            "event_name": name,
+            "event_code": code,
+            "event_uuid": uuid,
+            // An integer; the glossary shows a string.
+            "event_time": if random.chance(0.05) { json!(at.to_string()) } else { json!(at) },
+            "event_type": if campaign { "CAMPAIGN_EVENT" } else { "USER_ACTION_EVENT" },
+            "event_source": if random.chance(0.5) { "MOENGAGE" } else { "MoEngage" },
+            "event_attributes": attributes,
+            "user_attributes": person.attributes(at),
+            "device_attributes": {"moengage_device_id": if channel == "PUSH" { random.hex(32) } else { String::new() }},
+        });
+        let known = &person.truth;
+        let address = match channel {
+            "EMAIL" => Some(("email_id", json!(known.email))),
+            "SMS" => Some(("mobile_number", json!(known.mobile))),
+            "PUSH" => Some(("push_id", json!(random.hex(64)))),
+            _ => None,
+        };
+        if let Some((key, value)) = address.filter(|(_, value)| !value.is_null()) {
+            event[key] = value;
+        }
+        match &known.uid {
+            Some(uid) => event["uid"] = json!(uid),
+            // Missing or empty.
+            None if random.chance(0.5) => event["uid"] = json!(""),
+            None => (),
+        }
+        let late = at < self.now_s - DAY_S;
+        truth.events.insert(uuid, EventTruth { code: code.to_owned(), person: index, time_s: at, late });
+        event
+    }
+
+    fn duplicate(&self, stream: &mut Vec<Value>, random: &mut Random, truth: &mut Truth) {
+        let distinct = stream.len();
+        let again: Vec<usize> = (0..distinct).filter(|_| random.chance(self.duplicates)).collect();
+        for index in again {
+            let copy = stream[index].clone();
+            if let Some(uuid) = copy["event_uuid"].as_str() {
+                truth.duplicated.insert(uuid.to_owned());
+            }
+            // At the end, so that the places of those still to be copied stay.
+            stream.push(copy);
+        }
+        if self.shuffled {
+            random.shuffle(stream);
+        }
+    }
+
+    fn batches(&self, mut stream: Vec<Value>, random: &mut Random, truth: &mut Truth) -> Vec<Batch> {
+        let kinds = [Poison::NotAnObject, Poison::NoUuid, Poison::TimeNotANumber];
+        let mut poisoned: Vec<(usize, Poison)> = Vec::new();
+        for n in 0..self.poison {
+            let kind = kinds[n % kinds.len()];
+            let mut event = json!({
+                "event_name": "Broken", "event_code": "BROKEN", "event_uuid": random.uuid(),
+                "event_time": self.now_s, "event_type": "USER_ACTION_EVENT", "event_source": "MOENGAGE",
+                "uid": "4000052000", "event_attributes": {}, "user_attributes": {}, "device_attributes": {},
+            });
+            match kind {
+                Poison::NotAnObject => event = json!(42),
+                Poison::NoUuid => {
+                    event.as_object_mut().map(|event| event.remove("event_uuid"));
+                }
+                Poison::TimeNotANumber => event["event_time"] = json!({"seconds": self.now_s}),
+            }
+            let at = random.below(stream.len() as u64 + 1) as usize;
+            stream.insert(at, event);
+            for (place, _) in poisoned.iter_mut().filter(|(place, _)| *place >= at) {
+                *place += 1;
+            }
+            poisoned.push((at, kind));
+        }
+        let size = self.batch_size.max(1);
+        poisoned.sort_by_key(|(place, _)| *place);
+        let place =
+            |(at, kind): &(usize, Poison)| PoisonTruth { batch: at / size, index: at % size, kind: *kind };
+        truth.poison = poisoned.iter().map(place).collect();
+        truth.objects = stream.len();
+        let mut garbled: Vec<usize> = (0..stream.len().div_ceil(size)).collect();
+        random.shuffle(&mut garbled);
+        garbled.truncate(self.non_utf8_batches);
+        garbled.sort_unstable();
+        let batches = stream.chunks(size).enumerate().map(|(index, events)| {
+            let batch = Batch::new(&random.uuid(), events);
+            if garbled.contains(&index) { batch.with_windows_1252() } else { batch }
+        });
+        let batches = batches.collect();
+        truth.non_utf8_batches = garbled;
+        batches
+    }
+}
+
+impl Person {
+    fn attributes(&self, at: i64) -> Value {
+        let mut attributes = json!({"moengage_user_id": self.moengage_id});
+        if self.truth.anonymous {
+            return attributes;
+        }
+        attributes["u_fn"] = json!(self.first_name);
+        attributes["u_ln"] = json!(self.last_name);
+        attributes["u_em"] = json!(self.truth.email);
+        if let Some(mobile) = &self.truth.mobile {
+            attributes["u_mb"] = json!(mobile);
+        }
+        // Numbers come as floats (JULO's fixtures: `4000052183.0`), ids among them.
+        attributes["crm_id"] = json!(self.truth.uid.as_deref().and_then(|uid| uid.parse::<f64>().ok()));
+        attributes["loyalty_points"] = json!((self.moengage_id.len() * self.first_name.len()) as f64);
+        for (flag, (_, _, key)) in FLAGGING.iter().enumerate() {
+            match self.raised[flag] {
+                Some(raised) if raised <= at => attributes[*key] = json!(true),
+                _ if self.flags => attributes[*key] = json!(false),
+                _ => (),
+            }
+        }
+        if attributes["crm_id"].is_null() {
+            attributes.as_object_mut().map(|attributes| attributes.remove("crm_id"));
+        }
+        attributes
+    }
+
+    /// What the newest event says: a flag that is raised is never taken back here.
+    fn settled(mut self) -> PersonTruth {
+        let says = |flag: usize| match self.raised[flag] {
+            Some(_) => Some(true),
+            None => (self.flags && self.truth.events > 0).then_some(false),
+        };
+        (self.truth.unsubscribed, self.truth.hard_bounced, self.truth.complained) =
+            (says(0), says(1), says(2));
+        self.truth
+    }
+}

@@ -1,0 +1,144 @@
+//! A stand-in for one MoEngage workspace.
+//!
+//! Written from MoEngage's documentation repository (`MD:`, github
+//! `moengage/moengage-documentation`) and its OpenAPI files of August 2026.
+//!
+//! - The pushing side: [`streams`] sends batches to a target with the documented retries;
+//!   [`generator`] makes batches and says exactly what is in them.
+//! - The reading side: `POST /v1.0/data/fileimports/import/status`,
+//!   `POST /core-services/v1/campaigns/search`, `POST /v5/campaigns/search`,
+//!   `GET /v3/custom-segments`. Each needs Basic (workspace and the family's key) and `MOE-APPKEY`.
+
+mod batch;
+mod codes;
+mod envelopes;
+pub mod generator;
+mod options;
+mod reads;
+pub mod streams;
+mod truth;
+mod workspace;
+
+use std::io;
+
+use serde::Deserialize;
+
+pub use generator::{Generated, Generator, Truth};
+pub use options::{Access, Family, Options, Reset};
+pub use streams::{Stream, Target};
+
+use crate::clock::Millis;
+use crate::faults::Faults;
+use crate::http::Server;
+use crate::journal::{Journal, Violation};
+use streams::BadTarget;
+use workspace::Workspace;
+
+/// A running stand-in. Stops, with its streams, when it is dropped.
+pub struct MoEngage {
+    server: Server<Workspace>,
+}
+
+/// Body of `POST /_control/push`. The generator's `now_s` is the stand-in's clock where it is 0.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Push {
+    /// Target, `http://` only.
+    pub url: String,
+    /// User of Basic, with `password`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Password of Basic.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Static headers.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Batches a second of host time.
+    #[serde(default)]
+    pub batches_per_second: Option<f64>,
+    /// What to make.
+    #[serde(default)]
+    pub generator: Generator,
+}
+
+impl MoEngage {
+    /// Starts it on a thread of its own. Fails where the port is taken or no thread can be had.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let (port, scale, keep) = (options.port, options.scale, options.journal_limit);
+        let server = Server::start("moengage", port, scale, keep, Workspace::new(options))?;
+        let (clock, runtime) = (server.shared.clock, server.runtime.clone());
+        server.shared.with(|workspace| {
+            workspace.pusher = Some(Box::new(move |push, at| pushed(push, at, clock, &runtime)));
+        });
+        Ok(Self { server })
+    }
+
+    /// `http://127.0.0.1:port`; the vendor's paths follow it.
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// Host time now.
+    pub fn now(&self) -> Millis {
+        self.server.shared.clock.now()
+    }
+
+    /// Faults of the reading side.
+    pub fn faults(&self) -> &Faults {
+        &self.server.shared.faults
+    }
+
+    /// A copy of the journal of the reading side.
+    pub fn journal(&self) -> Journal {
+        self.server.shared.journal()
+    }
+
+    /// Requests that MoEngage's documents do not allow. A test of a client wants this empty.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.server.shared.with_journal(|journal| journal.violations().to_vec())
+    }
+
+    /// Sets what the right key of a family may do.
+    pub fn set_access(&self, family: Family, access: Access) {
+        self.server.shared.with(|workspace| workspace.access.insert(family, access));
+    }
+
+    /// Replaces the key of a family; none takes it away. The old one is refused at once, as after
+    /// a regeneration in the dashboard.
+    pub fn set_key(&self, family: Family, key: Option<String>) {
+        self.server.shared.with(|workspace| {
+            let options = &mut workspace.options;
+            match family {
+                Family::Data => options.data_key = key,
+                Family::Campaigns => options.campaigns_key = key,
+                Family::Segmentation => options.segmentation_key = key,
+            }
+        });
+    }
+
+    /// Sets up a stream. It pushes when it is given batches.
+    pub fn stream(&self, target: Target) -> Result<Stream, BadTarget> {
+        Stream::new(target, self.server.shared.clock, self.server.runtime.clone())
+    }
+}
+
+fn pushed(
+    push: Push,
+    at: Millis,
+    clock: crate::clock::Clock,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Stream, String> {
+    let mut target = Target { headers: push.headers, ..Target::new(&push.url) };
+    target.batches_per_second = push.batches_per_second;
+    if let (Some(user), Some(password)) = (&push.user, &push.password) {
+        target = target.basic(user, password);
+    }
+    let mut generator = push.generator;
+    if generator.now_s == 0 {
+        generator.now_s = at / 1_000;
+    }
+    let stream = Stream::new(target, clock, runtime.clone()).map_err(|e| e.to_string())?;
+    stream.push(generator.generate().batches);
+    Ok(stream)
+}

@@ -1,0 +1,80 @@
+//! How a MoEngage stand-in is set up.
+
+use crate::clock::Scale;
+
+/// One MoEngage workspace. `Default` is workspace `STANDIN` in real time, with all keys set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// On loopback; 0 takes a free one.
+    pub port: u16,
+    /// For rate windows and the retries of streams.
+    pub scale: Scale,
+    /// User of Basic and value of `MOE-APPKEY`.
+    pub workspace_id: String,
+    /// Password of Basic for Data calls; none where no key was ever made.
+    pub data_key: Option<String>,
+    /// As `data_key`, for campaigns.
+    pub campaigns_key: Option<String>,
+    /// As `data_key`, for segments.
+    pub segmentation_key: Option<String>,
+    /// Campaigns that a search finds.
+    pub campaigns: usize,
+    /// Names of the segments.
+    pub segments: Vec<String>,
+    /// File imports that a search finds.
+    pub imports: usize,
+    /// How `x-ratelimit-reset` is to be read: the documents say both.
+    pub reset: Reset,
+    /// Requests that the journal keeps.
+    pub journal_limit: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            scale: Scale::REAL,
+            workspace_id: "STANDIN".to_owned(),
+            data_key: Some("data-key".to_owned()),
+            campaigns_key: Some("campaigns-key".to_owned()),
+            segmentation_key: Some("segmentation-key".to_owned()),
+            campaigns: 20,
+            segments: vec!["All customers".to_owned(), "Lapsed".to_owned()],
+            imports: 2,
+            reset: Reset::SecondsLeft,
+            journal_limit: 200_000,
+        }
+    }
+}
+
+/// Meaning of `x-ratelimit-reset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// MD:api/data/data-overview.mdx.
+    SecondsLeft,
+    /// UTC epoch seconds: MD:api/rate-limits.mdx.
+    Epoch,
+}
+
+/// Which key a call needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Family {
+    Data,
+    Campaigns,
+    Segmentation,
+}
+
+/// What the workspace lets a family's right key do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    #[default]
+    Granted,
+    /// 403: the account is suspended.
+    Suspended,
+    /// 403: the key lacks the permission.
+    NoPermission,
+    /// 403: the caller's address is not on the allow-list.
+    AddressNotListed,
+}

@@ -1,0 +1,89 @@
+//! A small client: one exchange, everything about it visible.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
+
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Request;
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    /// None where the body broke off.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(self.body.as_deref().expect("a whole body")).expect("JSON")
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+pub struct Client {
+    agent: Agent,
+    url: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Client {
+    pub fn new(url: &str, headers: &[(&str, &str)]) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_idle_connections(0)
+            .timeout_global(Some(Duration::from_secs(30)));
+        let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Self { agent: config.build().into(), url: url.to_owned(), headers }
+    }
+
+    pub fn brevo(stand_in: &stand_ins::brevo::Brevo) -> Self {
+        Self::new(&stand_in.url(), &[("api-key", stand_in.api_key()), ("content-type", "application/json")])
+    }
+
+    /// Err where there was no answer at all.
+    pub fn try_send(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, ureq::Error> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let response = if method == "GET" || method == "DELETE" {
+            self.agent.run(request.body(()).unwrap())
+        } else {
+            self.agent.run(request.body(body.to_vec()).unwrap())
+        }?;
+        let headers =
+            response.headers().iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
+        let status = response.status().as_u16();
+        Ok(Answer { status, headers, body: response.into_body().read_to_vec().ok() })
+    }
+
+    pub fn send(&self, method: &str, path: &str, body: Value) -> Answer {
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        self.try_send(method, path, &bytes).expect("an answer")
+    }
+
+    pub fn post(&self, path: &str, body: Value) -> Answer {
+        self.send("POST", path, body)
+    }
+
+    pub fn put(&self, path: &str, body: Value) -> Answer {
+        self.send("PUT", path, body)
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, Value::Null)
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, Value::Null)
+    }
+}

@@ -1,0 +1,417 @@
+//! The commit rules of units, with a scripted guest: what is accepted, what is folded, what goes
+//! into the outbox, and that everything that was read is accounted for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod scripted;
+
+use host_harness::contract::*;
+use host_harness::people::identity::PersonId;
+use host_harness::people::tombstone;
+use host_harness::store::installations::DestinationId;
+use host_harness::store::outbox::State;
+use host_harness::store::{StoreError, dead_letters, journal};
+use host_harness::unit::{Outcome, UnitError};
+use proptest::prelude::*;
+use scripted::*;
+use serde_json::json;
+
+#[test]
+fn an_event_is_accepted_once_and_a_replay_of_everything_changes_nothing() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let history = vec![
+        contact(&ann, "o1", START - HOUR, json!({"A": "1"})),
+        event("e1", &ann, Some(START - HOUR), START),
+        event("e2", &ann, Some(START - HOUR), START),
+    ];
+    host.deliver(history.clone());
+    let (first, folded) = (host.actions(), host.folded());
+    assert_eq!(first.len(), 3);
+    let mut reversed = history;
+    reversed.reverse();
+    host.deliver(reversed);
+    assert_eq!(host.actions(), first);
+    assert_eq!(host.folded(), folded);
+    assert_eq!(host.count("duplicate"), 3);
+    host.assert_sums();
+}
+
+#[test]
+fn a_b_a_arrives_as_three_changes() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    for (n, value) in ["paused", "active", "paused"].into_iter().enumerate() {
+        host.deliver(vec![contact(&ann, &format!("o{n}"), START + n as i64, json!({ "A": value }))]);
+    }
+    let values: Vec<_> = host.actions().iter().map(|(_, _, p, _)| p["attributes"]["A"].clone()).collect();
+    assert_eq!(values, [json!("paused"), json!("active"), json!("paused")]);
+    host.assert_sums();
+}
+
+#[test]
+fn an_unchanged_state_calls_for_nothing() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    for n in 0..3 {
+        host.deliver(vec![contact(&ann, &format!("o{n}"), START + n, json!({"A": "1"}))]);
+    }
+    assert_eq!(host.actions().len(), 1);
+    assert_eq!(host.count("skipped:unchanged"), 2);
+    host.assert_sums();
+}
+
+#[test]
+fn n28_an_older_state_never_becomes_current_but_fills_what_nothing_newer_mentions() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    host.deliver(vec![contact(&ann, "new", START, json!({"A": "new"}))]);
+    host.deliver(vec![contact(&ann, "old", START - HOUR, json!({"A": "old", "B": "only here"}))]);
+    host.deliver(vec![contact(&ann, "older", START - 2 * HOUR, json!({"A": "older"}))]);
+    let payloads: Vec<_> = host.actions().into_iter().map(|(_, _, payload, _)| payload).collect();
+    assert_eq!(payloads, [json!({"attributes": {"A": "new"}}), json!({"attributes": {"B": "only here"}})]);
+    assert_eq!(host.count("superseded"), 1);
+    host.assert_sums();
+}
+
+#[test]
+fn an_opt_out_in_a_superseded_observation_is_not_lost() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let with_flag = |observation: &str, at, status: Option<&str>| {
+        let mut mapped = contact(&ann, observation, at, json!({ "A": observation }));
+        if let (Some(status), Ok(Mapping::Actions(actions))) = (status, &mut mapped.mapping) {
+            let payload = json!({ "channel": "email", "status": status, "basis": "flag" });
+            actions.insert(0, action("consent", "brevo/set-consent", &ann, payload, None));
+        }
+        mapped
+    };
+    host.deliver(vec![with_flag("new", START, None)]);
+    host.deliver(vec![with_flag("old", START - HOUR, Some("opted-out"))]);
+    assert!(host.folded().contains("opted-out"), "{}", host.folded());
+    assert_eq!(host.actions().len(), 2, "the opt-out goes to Brevo");
+    host.assert_sums();
+}
+
+#[test]
+fn a_late_event_waits_with_its_date_and_an_old_one_is_recorded_as_expired() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    host.deliver(vec![
+        event("late", &ann, Some(START - 23 * HOUR), START),
+        event("old", &ann, Some(START - 25 * HOUR), START),
+    ]);
+    let states: Vec<_> = host.actions().into_iter().map(|(_, state, _, code)| (state, code)).collect();
+    assert_eq!(states, [(State::Waiting, None), (State::Expired, Some("too-old".into()))]);
+    let date: Option<i64> = host
+        .store
+        .read::<_, StoreError>(|tx| {
+            Ok(tx.query_row("SELECT occurred_at FROM action WHERE id = 1", [], |r| r.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(date, Some(START - 23 * HOUR));
+    host.assert_sums();
+}
+
+#[test]
+fn without_a_trusted_time_only_the_live_door_counts_as_new() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let from = |key: &str, at, provenance| {
+        let mut mapped = event(key, &ann, at, START);
+        mapped.record.provenance = provenance;
+        mapped
+    };
+    host.deliver(vec![
+        from("live", None, Provenance::Live),
+        from("backfill", None, Provenance::Backfill),
+        from("future", Some(START + 100 * HOUR), Provenance::Backfill),
+        from("future-live", Some(START + 100 * HOUR), Provenance::Live),
+    ]);
+    let states: Vec<_> = host.actions().into_iter().map(|(_, state, _, _)| state).collect();
+    assert_eq!(states, [State::Waiting, State::Expired, State::Expired, State::Waiting]);
+    host.assert_sums();
+}
+
+#[test]
+fn a_time_in_the_future_does_not_win_for_ever() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    host.deliver(vec![contact(&ann, "future", START + 1000 * HOUR, json!({"A": "future"}))]);
+    host.clock.advance(HOUR);
+    host.deliver(vec![contact(&ann, "now", START + HOUR, json!({"A": "now"}))]);
+    assert_eq!(host.actions().last().unwrap().2, json!({"attributes": {"A": "now"}}));
+}
+
+#[test]
+fn what_is_older_than_the_dedupe_horizon_is_refused() {
+    let host = TestHost::new();
+    host.deliver(vec![event("ancient", &person("ann"), Some(START - 91 * 24 * HOUR), START)]);
+    assert!(host.actions().is_empty());
+    assert_eq!(host.count("skipped:beyond-dedupe-horizon"), 1);
+    host.assert_sums();
+}
+
+#[test]
+fn n19_one_poison_record_stops_nobody_and_can_be_requeued_once() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let mut poison = event("poison", &ann, Some(START), START);
+    let cured = poison.clone();
+    poison.mapping = Err(UnitError::Fault { code: "guest-trap".into(), message: "unreachable".into() });
+    host.deliver(vec![
+        event("before", &ann, Some(START), START),
+        poison.clone(),
+        event("after", &ann, Some(START), START),
+    ]);
+    assert_eq!(host.actions().len(), 2);
+    assert_eq!(host.letters().len(), 1);
+    host.assert_sums();
+
+    // The vendor repeats the batch: the poison is known already.
+    host.deliver(vec![poison]);
+    assert_eq!(host.letters().len(), 1);
+
+    // A corrected component, and an operator's word.
+    host.script(move |_, _| Ok(Outcome { records: vec![cured.clone()], ..Outcome::default() }));
+    let id = host.letters()[0].0;
+    host.store.write::<_, StoreError>(|tx| dead_letters::close(tx, id, true, START)).unwrap();
+    host.settle();
+    assert_eq!(host.actions().len(), 3);
+    assert_eq!(host.count("quarantined"), 0);
+    assert!(host.letters().is_empty());
+    host.assert_sums();
+}
+
+#[test]
+fn an_action_outside_of_the_profile_or_the_registry_is_quarantined_with_its_whole_record() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let with = |key: &str, name: &str, payload| {
+        let mut mapped = event(key, &ann, Some(START), START);
+        if let Ok(Mapping::Actions(actions)) = &mut mapped.mapping {
+            actions.push(action("more", name, &ann, payload, None));
+        }
+        mapped
+    };
+    host.deliver(vec![
+        with("1", "brevo/launch-rocket", json!({})),
+        with("2", "brevo/upsert-contact", json!({"attributes": {"UNDECLARED": "x"}})),
+        with("3", "brevo/upsert-contact", json!({"attributes": {"A": 5}})),
+        with("4", "brevo/upsert-contact", json!({"wrong": true})),
+    ]);
+    let codes: Vec<_> = host.letters().into_iter().map(|(_, _, code)| code).collect();
+    assert_eq!(codes, ["unknown-action", "undeclared-target", "bad-action-payload", "bad-action-payload"]);
+    assert!(host.actions().is_empty());
+    host.assert_sums();
+}
+
+#[test]
+fn an_event_that_says_nothing_of_when_it_is_too_late_is_quarantined() {
+    let host = TestHost::new();
+    let mut endless = event("endless", &person("ann"), Some(START), START);
+    if let Ok(Mapping::Actions(actions)) = &mut endless.mapping {
+        actions[0].not_after = None;
+    }
+    host.deliver(vec![endless]);
+    assert_eq!(host.letters()[0].2, "missing-not-after");
+}
+
+#[test]
+fn g01_a_unit_whose_guest_breaks_is_kept_raw_shown_and_replayable() {
+    let host = TestHost::new();
+    let id = host.append();
+    host.script(|_, _| Err(UnitError::Fault { code: "guest-trap".into(), message: "unreachable".into() }));
+    for _ in 0..5 {
+        host.settle();
+        host.clock.advance(HOUR);
+    }
+    assert_eq!(host.letters().len(), 1);
+    assert_eq!(host.letters()[0].2, "guest-trap");
+
+    let ann = person("ann");
+    host.script(move |_, _| {
+        Ok(Outcome { records: vec![event("e", &ann, Some(START), START)], ..Outcome::default() })
+    });
+    host.store.write::<_, StoreError>(|tx| journal::requeue(tx, id, START)).unwrap();
+    host.settle();
+    assert_eq!(host.actions().len(), 1);
+    host.assert_sums();
+}
+
+#[test]
+fn a_passing_failure_is_tried_again_later_and_not_at_once() {
+    let host = TestHost::new();
+    host.append();
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counter = calls.clone();
+    host.script(move |_, _| {
+        counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Err(UnitError::Failure(Failure {
+            kind: FailureKind::Transient,
+            code: "down".into(),
+            message: "down".into(),
+        }))
+    });
+    host.settle();
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 1);
+    host.clock.advance(HOUR);
+    host.settle();
+    assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 2);
+    assert!(host.letters().is_empty());
+}
+
+#[test]
+fn a_storage_conflict_runs_the_unit_again() {
+    use host_harness::unit::StorageDelta;
+    let host = TestHost::new();
+    host.append();
+    let runs = std::sync::atomic::AtomicU32::new(0);
+    let (store, installation) = (host.store.clone(), host.installation.id);
+    host.script(move |_, services| {
+        let seen = services.storage_get("n").map(|entry| entry.version);
+        if runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+            let other = StorageDelta { reads: vec![], writes: vec![("n".into(), Some(b"other".to_vec()))] };
+            store
+                .write::<_, StoreError>(|tx| host_harness::store::storage::apply(tx, installation, &other))
+                .unwrap();
+        }
+        let storage = StorageDelta {
+            reads: vec![("n".into(), seen)],
+            writes: vec![("n".into(), Some(b"mine".to_vec()))],
+        };
+        Ok(Outcome { storage, ..Outcome::default() })
+    });
+    host.settle();
+    let entry = host
+        .store
+        .read::<_, StoreError>(|tx| host_harness::store::storage::get(tx, installation, "n"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(entry.value, b"mine");
+    assert_eq!(entry.version, 2);
+}
+
+#[test]
+fn d18_erased_people_stay_erased_through_replays() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let history = vec![contact(&ann, "o1", START, json!({"A": "1"})), event("e1", &ann, Some(START), START)];
+    host.deliver(history.clone());
+    host.store
+        .write::<_, StoreError>(|tx| tombstone::erase(tx, DestinationId(1), PersonId(1), START))
+        .unwrap();
+    assert!(
+        host.actions()
+            .iter()
+            .all(|(_, state, payload, _)| { *state == State::Refused && *payload == json!({}) })
+    );
+    host.deliver(history);
+    // Also under another of the person's names only, in another case.
+    let by_mail =
+        Person { external_id: None, email: Some("ANN@example.com".into()), phone: None, aliases: vec![] };
+    host.deliver(vec![event("e2", &by_mail, Some(START), START)]);
+    assert_eq!(host.actions().len(), 2);
+    assert_eq!(host.count("skipped:person-erased"), 3);
+    let names: i64 = host
+        .store
+        .read::<_, StoreError>(|tx| Ok(tx.query_row("SELECT count(*) FROM identity", [], |r| r.get(0))?))
+        .unwrap();
+    assert_eq!(names, 0);
+    host.assert_sums();
+}
+
+#[test]
+fn an_opt_out_of_a_shared_address_holds_for_everyone_and_the_rest_is_quarantined() {
+    let host = TestHost::new();
+    let share = |id: &str| Person { email: Some("home@example.com".into()), ..person(id) };
+    host.deliver(vec![
+        contact(&share("ann"), "o1", START, json!({"A": "1"})),
+        contact(&share("bob"), "o2", START, json!({"A": "2"})),
+    ]);
+    let home = Person { external_id: None, ..share("nobody") };
+    host.deliver(vec![
+        consent("out", &home, START, "opted-out", "signal"),
+        consent("in", &home, START + 1, "opted-in", "signal"),
+        event("bought", &home, Some(START), START),
+    ]);
+    assert_eq!(host.folded().matches("opted-out").count(), 2);
+    let codes: Vec<_> = host.letters().into_iter().map(|(_, _, code)| code).collect();
+    assert_eq!(codes, ["identity-ambiguous", "identity-ambiguous"]);
+    host.assert_sums();
+}
+
+#[test]
+fn a_device_that_gets_an_id_is_one_person_and_an_opt_out_follows_the_mailbox() {
+    let host = TestHost::new();
+    let alias = |id: &str| vec![Alias { kind: "vendor".into(), value: id.into() }];
+    let mailbox =
+        Person { external_id: None, email: Some("Ann@example.com".into()), phone: None, aliases: vec![] };
+    let device = Person { external_id: None, email: None, phone: None, aliases: alias("m1") };
+    host.deliver(vec![
+        consent("out", &mailbox, START - HOUR, "opted-out", "signal"),
+        event("seen", &device, Some(START), START),
+        contact(&Person { aliases: alias("m1"), ..person("ann") }, "o1", START, json!({"A": "1"})),
+    ]);
+    let people: Vec<i64> = host
+        .store
+        .read::<_, StoreError>(|tx| {
+            let mut statement = tx.prepare("SELECT DISTINCT person FROM action ORDER BY 1")?;
+            Ok(statement.query_map([], |r| r.get(0))?.map(Result::unwrap).collect())
+        })
+        .unwrap();
+    // The vendor's alias joins device and id. The mailbox stays its own, but its opt-out reaches
+    // whoever gets the address.
+    assert_eq!(people.len(), 2, "{people:?}");
+    assert!(host.folded().contains("annemailopted-out"), "{}", host.folded());
+    assert!(host.letters().is_empty());
+}
+
+/// One entry of a random history about two people.
+fn entry() -> impl Strategy<Value = (usize, usize, i64, u8)> {
+    (0..2_usize, 0..5_usize, 0..6_i64, 0..3_u8)
+}
+
+fn history(entries: &[(usize, usize, i64, u8)]) -> Vec<host_harness::unit::MappedRecord> {
+    let people = [person("ann"), person("bob")];
+    let make = |(n, &(who, what, at, value)): (usize, &(usize, usize, i64, u8))| {
+        let (who, at) = (&people[who], START - HOUR + at);
+        match what {
+            0 => contact(who, &format!("o{n}"), at, json!({ "A": value.to_string() })),
+            1 => contact(who, &format!("o{n}"), at, json!({ "B": value.to_string(), "C": null })),
+            2 => event(&format!("e{n}"), who, Some(at), START),
+            3 => consent(&format!("c{n}"), who, at, "opted-out", "signal"),
+            _ => consent(&format!("c{n}"), who, at, "opted-in", if value == 0 { "flag" } else { "signal" }),
+        }
+    };
+    entries.iter().enumerate().map(make).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// N28: whatever the order of arrival, and however often a part of it is repeated, the people
+    /// end up the same.
+    #[test]
+    fn n28_any_order_of_arrival_folds_to_the_same_people(
+        entries in prop::collection::vec(entry(), 1..14),
+        seed in any::<u64>(),
+    ) {
+        let records = history(&entries);
+        let straight = TestHost::new();
+        straight.deliver(records.clone());
+        let mut shuffled = records.clone();
+        shuffled.extend(records.iter().take(3).cloned());
+        let mut state = seed;
+        for i in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.swap(i, (state >> 33) as usize % (i + 1));
+        }
+        let other = TestHost::new();
+        for chunk in shuffled.chunks(3) {
+            other.deliver(chunk.to_vec());
+        }
+        prop_assert_eq!(straight.folded(), other.folded());
+        straight.assert_sums();
+        other.assert_sums();
+    }
+}

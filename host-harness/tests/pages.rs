@@ -1,0 +1,164 @@
+//! Reading page by page, with a scripted guest: the cursor moves with the records that it passes
+//! and never on an error; a run's end is told from a failure.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod scripted;
+
+use host_harness::contract::*;
+use host_harness::store::{StoreError, jobs};
+use host_harness::unit::{Outcome, Unit, UnitError, Work};
+use scripted::*;
+
+fn position(unit: &Unit) -> Option<u8> {
+    let Work::Page(request) = &unit.work else { panic!("not a page") };
+    match &request.position {
+        Position::Cursor(cursor) => Some(cursor.bytes[0]),
+        _ => None,
+    }
+}
+
+fn cursor(n: u8) -> Cursor {
+    Cursor { version: 1, bytes: vec![n] }
+}
+
+fn failed(kind: FailureKind) -> Result<Outcome, UnitError> {
+    Err(UnitError::Failure(Failure { kind, code: "said-so".into(), message: "The vendor said so.".into() }))
+}
+
+/// Three pages of one event each.
+fn three_pages(unit: &Unit) -> Result<Outcome, UnitError> {
+    let n = position(unit).map_or(0, |n| n);
+    let ann = person("ann");
+    let next = if n < 2 {
+        Next::More(cursor(n + 1))
+    } else {
+        Next::Done(RunEnd { cursor: Some(cursor(9)), truncated: None })
+    };
+    let records = vec![event(&format!("e{n}"), &ann, Some(START), START)];
+    Ok(Outcome { records, next: Some(next), ..Outcome::default() })
+}
+
+#[test]
+fn a_run_reads_every_page_and_ends_where_the_next_one_starts() {
+    let host = TestHost::new();
+    host.script(|unit, _| three_pages(unit));
+    host.make_due();
+    host.settle();
+    assert_eq!(host.actions().len(), 3);
+    let (due, result, code, at) = host.job();
+    assert_eq!((result.as_deref(), code, at), (Some("complete"), None, Some(vec![9])));
+    let due = due.unwrap() - START;
+    assert!((3_600_000..=3_960_000).contains(&due), "the cadence and a tenth of jitter, not {due}");
+    host.assert_sums();
+}
+
+#[test]
+fn n16_a_refused_key_stops_the_resource_and_moves_no_cursor() {
+    let host = TestHost::new();
+    host.script(|unit, _| match position(unit) {
+        Some(1) => failed(FailureKind::Auth("api".into())),
+        _ => three_pages(unit),
+    });
+    host.make_due();
+    host.settle();
+    let (due, result, code, at) = host.job();
+    assert_eq!((due, result.as_deref(), code.as_deref()), (None, Some("failed"), Some("said-so")));
+    assert_eq!(at, Some(vec![1]), "the page that failed is read again");
+    assert_eq!(host.letters().len(), 1);
+
+    // A new start of the host, perhaps with a new key, takes it up where it stood.
+    host.script(|unit, _| three_pages(unit));
+    host.store.write::<_, StoreError>(|tx| jobs::ensure(tx, &host.installation, START)).unwrap();
+    host.settle();
+    assert_eq!(host.actions().len(), 3);
+    host.assert_sums();
+}
+
+#[test]
+fn n13_a_vendor_that_asks_to_wait_is_left_alone_for_that_long() {
+    let host = TestHost::new();
+    host.script(|_, _| failed(FailureKind::RateLimited(Some(2 * HOUR as u64))));
+    host.make_due();
+    host.settle();
+    assert!(host.job().0.unwrap() >= START + 2 * HOUR);
+    assert!(host.letters().is_empty());
+}
+
+#[test]
+fn n25_more_but_later_keeps_the_cursor_and_waits() {
+    let host = TestHost::new();
+    host.script(|_, _| {
+        Ok(Outcome { next: Some(Next::Later((cursor(5), START + HOUR))), ..Outcome::default() })
+    });
+    host.make_due();
+    host.settle();
+    let (due, result, _, at) = host.job();
+    assert_eq!((due, result.as_deref(), at), (Some(START + HOUR), Some("more"), Some(vec![5])));
+}
+
+#[test]
+fn a_run_that_was_cut_short_says_why() {
+    let host = TestHost::new();
+    host.script(|_, _| {
+        let end = RunEnd { cursor: None, truncated: Some("page-cap".into()) };
+        Ok(Outcome { next: Some(Next::Done(end)), ..Outcome::default() })
+    });
+    host.make_due();
+    host.settle();
+    let (_, result, code, at) = host.job();
+    assert_eq!((result.as_deref(), code.as_deref(), at), (Some("truncated"), Some("page-cap"), None));
+}
+
+#[test]
+fn g16_a_cursor_of_an_unknown_version_is_refused_by_name_and_kept() {
+    let host = TestHost::new();
+    let newer = Cursor { version: 7, bytes: vec![1] };
+    host.store
+        .write::<_, StoreError>(|tx| jobs::set_cursor(tx, &host.installation, "things", Some(&newer)))
+        .unwrap();
+    host.script(|unit, _| three_pages(unit));
+    host.make_due();
+    host.settle();
+    let (due, _, code, at) = host.job();
+    assert_eq!((due, code.as_deref(), at), (None, Some("cursor-version"), Some(vec![1])));
+    assert!(host.actions().is_empty());
+}
+
+#[test]
+fn an_extra_job_runs_once_and_leaves_the_resources_cursor_alone() {
+    let host = TestHost::new();
+    host.script(|unit, _| match position(unit) {
+        Some(7) => Ok(Outcome {
+            next: Some(Next::Done(RunEnd { cursor: None, truncated: None })),
+            ..Outcome::default()
+        }),
+        _ => {
+            let job = schedule::Job {
+                key: "extra".into(),
+                resource: "things".into(),
+                cursor: Some(cursor(7)),
+                not_before: START + HOUR,
+            };
+            let mut outcome = three_pages(unit)?;
+            outcome.jobs.push(job);
+            Ok(outcome)
+        }
+    });
+    host.make_due();
+    host.settle();
+    let jobs = |host: &TestHost| -> i64 {
+        host.store
+            .read::<_, StoreError>(|tx| Ok(tx.query_row("SELECT count(*) FROM job", [], |row| row.get(0))?))
+            .unwrap()
+    };
+    assert_eq!(jobs(&host), 2);
+    host.clock.advance(HOUR);
+    host.store
+        .write::<_, StoreError>(|tx| {
+            Ok(tx.execute("UPDATE job SET due_at = NULL WHERE key LIKE 'resource:%'", [])?)
+        })
+        .unwrap();
+    host.settle();
+    assert_eq!(jobs(&host), 1);
+    assert_eq!(host.job().3, Some(vec![9]));
+}

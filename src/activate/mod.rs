@@ -1,0 +1,166 @@
+//! Which Brevo actions a record calls for.
+//!
+//! Works from the record alone, never from the webhook it came in by, so that plan, replay and
+//! re-map give the same.
+
+mod attributes;
+mod consent;
+mod names;
+mod properties;
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::failure::{Failure, FailureKind};
+use crate::json::to_json;
+use crate::model::contact::ContactBody;
+use crate::model::event::EventBody;
+use crate::model::{Action, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, Subject};
+use crate::settings::Settings;
+use names::{EventName, event_name};
+pub use names::{known_event_names, name_clashes};
+
+/// Lines for the operator. Never personal data.
+pub trait Log {
+    /// `message` is constant; what varies goes into `fields`.
+    fn warn(&mut self, message: &'static str, fields: &[(&'static str, &str)]);
+}
+
+/// The actions that one record calls for, in the order in which they must happen: consent and
+/// suppression before the contact, so that nobody is created mailable who is not.
+///
+/// # Errors
+/// A record of a kind that this connector doesn't make, a body that isn't its own, or an event
+/// that is too large for Brevo.
+pub fn map_record(
+    settings: &Settings,
+    record: &Record,
+    now: Millis,
+    log: &mut dyn Log,
+) -> Result<Mapping, Failure> {
+    let Subject::Person(person) = &record.subject else {
+        return Err(internal("not-a-person", "The record is not about a person."));
+    };
+    let unreadable =
+        |_| internal("bad-record-body", "The record's body is not one that this connector made.");
+    match record.kind.as_str() {
+        CONTACT => {
+            let body = serde_json::from_str(&record.body).map_err(unreadable)?;
+            Ok(map_contact(settings, record, person, &body, log))
+        }
+        EVENT => {
+            let body = serde_json::from_str(&record.body).map_err(unreadable)?;
+            map_event(settings, record, person, &body, now, log)
+        }
+        _ => Err(internal("unknown-kind", "The connector makes no records of this kind.")),
+    }
+}
+
+fn map_contact(
+    settings: &Settings,
+    record: &Record,
+    person: &Person,
+    body: &ContactBody<'_>,
+    log: &mut dyn Log,
+) -> Mapping {
+    if let Some(why) = not_for_us(settings, person, body.project.as_deref()) {
+        return Mapping::Nothing(why.to_owned());
+    }
+    let mut actions = Vec::new();
+    if settings.sync.consent {
+        actions.extend(consent::of_contact(record, body));
+    }
+    if settings.sync.contacts {
+        let payload = attributes::payload(settings, body, log);
+        actions.push(action(record, "contact", "brevo/upsert-contact", &payload));
+    }
+    if actions.is_empty() { Mapping::Nothing("not-synced".to_owned()) } else { Mapping::Actions(actions) }
+}
+
+fn map_event(
+    settings: &Settings,
+    record: &Record,
+    person: &Person,
+    body: &EventBody<'_>,
+    now: Millis,
+    log: &mut dyn Log,
+) -> Result<Mapping, Failure> {
+    if let Some(why) = not_for_us(settings, person, body.project.as_deref()) {
+        return Ok(Mapping::Nothing(why.to_owned()));
+    }
+    let mut actions = Vec::new();
+    if settings.sync.consent {
+        actions.extend(consent::of_event(record, person, body, log));
+    }
+    let name = if settings.sync.events { event_name(settings, &body.code) } else { EventName::NotSynced };
+    let why = match name {
+        EventName::Named(name) => match track(settings, record, body, name, now) {
+            Ok(track) => {
+                actions.push(track);
+                ""
+            }
+            // What a person wants must not be lost with the event that told of it.
+            Err(_) if !actions.is_empty() => {
+                log.warn("event left out because it is too large for Brevo", &[]);
+                ""
+            }
+            Err(failure) => return Err(failure),
+        },
+        EventName::Dropped => "event-dropped",
+        EventName::Unknown => "unknown-event",
+        EventName::NotSynced => "not-synced",
+    };
+    Ok(if actions.is_empty() { Mapping::Nothing(why.to_owned()) } else { Mapping::Actions(actions) })
+}
+
+fn track(
+    settings: &Settings,
+    record: &Record,
+    body: &EventBody<'_>,
+    name: Cow<'_, str>,
+    now: Millis,
+) -> Result<Action, Failure> {
+    #[derive(Serialize)]
+    struct TrackEvent<'a> {
+        event: &'a str,
+        properties: properties::Properties,
+    }
+    let properties = properties::of_event(body)?;
+    let payload = TrackEvent { event: &name, properties };
+    let age = settings.options.max_event_age;
+    let not_after = match (record.occurred.vendor_time(), record.provenance) {
+        (Some(at), _) => at.saturating_add(age),
+        (None, Provenance::Live) => now.saturating_add(age),
+        // Found later and of unknown age: old news.
+        (None, Provenance::Backfill | Provenance::Poll) => 0,
+    };
+    let mut action = action(record, "event", "brevo/track-event", &payload);
+    action.not_after = Some(not_after);
+    Ok(action)
+}
+
+/// Why a record is not this configuration's business, if it isn't.
+fn not_for_us(settings: &Settings, person: &Person, project: Option<&str>) -> Option<&'static str> {
+    let other = |(ours, theirs)| ours != theirs;
+    if settings.project_code.as_deref().zip(project).is_some_and(other) {
+        return Some("other-project");
+    }
+    person.is_anonymous().then_some("anonymous-person")
+}
+
+fn action<T: Serialize>(record: &Record, slot: &str, name: &str, payload: &T) -> Action {
+    Action {
+        slot: slot.to_owned(),
+        name: name.to_owned(),
+        subject: record.subject.clone(),
+        payload: to_json(payload),
+        not_after: None,
+        not_before: None,
+        coalesce: None,
+    }
+}
+
+fn internal(code: &str, message: &str) -> Failure {
+    Failure::new(FailureKind::Internal, code, message)
+}

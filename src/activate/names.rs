@@ -1,0 +1,133 @@
+//! Event codes to Brevo event names.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::settings::Settings;
+use crate::source::codes;
+
+/// Longest event name that Brevo takes (OpenAPI `/events`).
+const MAX_NAME: usize = 255;
+
+/// What an event is called at Brevo.
+pub enum EventName<'a> {
+    Named(Cow<'a, str>),
+    /// The mapping drops it.
+    Dropped,
+    /// Neither published nor mapped, and the tenant wants only what is.
+    Unknown,
+    /// The tenant wants no events.
+    NotSynced,
+}
+
+/// The name of an event by the tenant's mapping, else derived from its code.
+pub fn event_name<'a>(settings: &'a Settings, code: &str) -> EventName<'a> {
+    match settings.event_names.get(code) {
+        Some(Some(name)) => EventName::Named(Cow::Borrowed(name)),
+        Some(None) => EventName::Dropped,
+        None if !settings.options.carry_unknown_events && codes::published(code).is_none() => {
+            EventName::Unknown
+        }
+        None => EventName::Named(Cow::Owned(derived(&settings.options.event_prefix, code))),
+    }
+}
+
+/// Every name that is known beforehand: of the published codes and of the mapped ones.
+pub fn known_event_names(settings: &Settings) -> impl Iterator<Item = String> {
+    let published = codes::CODES.iter().map(|known| known.code);
+    let mapped = settings.event_names.keys().map(String::as_str);
+    published.chain(mapped).filter_map(|code| match event_name(settings, code) {
+        EventName::Named(name) => Some(name.into_owned()),
+        EventName::Dropped | EventName::Unknown | EventName::NotSynced => None,
+    })
+}
+
+/// Two codes that would have one name.
+pub struct Clash {
+    /// A mapped code.
+    pub code: String,
+    /// The code that already has its name.
+    pub other: String,
+}
+
+/// Mapped codes whose name another mapped code, or a published code without a mapping, has too.
+pub fn name_clashes(mapped: &BTreeMap<String, Option<String>>, prefix: &str) -> Vec<Clash> {
+    let unmapped = codes::CODES.iter().filter(|known| !mapped.contains_key(known.code));
+    let mut taken: BTreeMap<String, &str> =
+        unmapped.map(|known| (derived(prefix, known.code), known.code)).collect();
+    let mut clashes = Vec::new();
+    for (code, name) in mapped {
+        let Some(name) = name else { continue };
+        match taken.get(name) {
+            Some(other) => clashes.push(Clash { code: code.clone(), other: (*other).to_owned() }),
+            None => {
+                taken.insert(name.clone(), code);
+            }
+        }
+    }
+    clashes
+}
+
+/// `MOE_EMAIL_OPEN` becomes `moengage_email_open`: the vendor's own mark goes, the rest in lower
+/// case, everything else but letters and digits as underscores. Where that loses letters that
+/// tell codes apart, or the end of a long code, a digest of the code takes their place.
+fn derived(prefix: &str, code: &str) -> String {
+    let trimmed = code.strip_prefix("MOE_").or_else(|| code.strip_suffix("_MOE")).unwrap_or(code);
+    let mut name = String::with_capacity(prefix.len() + trimmed.len());
+    name.push_str(prefix);
+    let mut lossy = false;
+    for c in trimmed.chars() {
+        lossy |= !c.is_ascii();
+        name.push(if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+    }
+    const DIGEST: usize = 17; // underscore and 16 hexadecimal digits
+    if lossy || name.len() > MAX_NAME {
+        name.truncate(MAX_NAME - DIGEST);
+        // Writing to a string can't fail.
+        let _ = write!(name, "_{:016x}", fnv1a(code));
+    }
+    name
+}
+
+/// FNV-1a, 64 bits: tells names apart, protects nothing.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_derived_from_codes() {
+        assert_eq!(derived("moengage_", "MOE_EMAIL_OPEN"), "moengage_email_open");
+        assert_eq!(derived("moengage_", "NOTIFICATION_RECEIVED_MOE"), "moengage_notification_received");
+        assert_eq!(derived("moengage_", "Device Uninstall"), "moengage_device_uninstall");
+        assert_eq!(derived("moengage_", "n_i_s"), "moengage_n_i_s");
+    }
+
+    #[test]
+    fn codes_in_other_scripts_stay_apart() {
+        assert_ne!(derived("m_", "購入"), derived("m_", "登録"));
+    }
+
+    #[test]
+    fn published_codes_have_names_of_their_own() {
+        let names: std::collections::BTreeSet<_> =
+            codes::CODES.iter().map(|known| derived("moengage_", known.code)).collect();
+        assert_eq!(names.len(), codes::CODES.len());
+    }
+
+    proptest! {
+        #[test]
+        fn every_derived_name_is_one_that_brevo_takes(code in ".{1,400}") {
+            let name = derived("moengage_", &code);
+            prop_assert!((1..=MAX_NAME).contains(&name.len()));
+            prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'));
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What the connector declares for one tenant's settings.
+
+use std::collections::BTreeSet;
+
+use crate::activate;
+use crate::json::to_json;
+use crate::model::{CONTACT, EVENT, contact, event};
+use crate::settings::{AttributeType, BREVO_OWN, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT};
+use crate::source::{STREAMS, check_resources};
+
+/// What a configuration reads, receives and can cause.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// `moengage`.
+    pub connector: String,
+    /// Semver.
+    pub version: String,
+    /// The namespace of every record id.
+    pub workspace: String,
+    /// The settings that select source data, as canonical JSON.
+    pub source_key: String,
+    /// None yet: no resource has a cursor.
+    pub cursor_versions: Vec<u32>,
+    /// Slots that the settings fill.
+    pub slots: Vec<SecretSlot>,
+    /// Check resources, one for each API key.
+    pub resources: Vec<ResourceSpec>,
+    /// Streams.
+    pub surfaces: Vec<Surface>,
+    /// What can be touched at Brevo.
+    pub targets: Targets,
+}
+
+/// A secret that the host keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSlot {
+    /// Its name.
+    pub name: String,
+    /// What it is and where a person finds it.
+    pub purpose: String,
+    /// True where nothing works without it.
+    pub required: bool,
+}
+
+/// A check resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceSpec {
+    /// `check-...`
+    pub name: String,
+    /// `check`: it yields no records.
+    pub kind: String,
+    /// In words.
+    pub cursor_strategy: String,
+    /// Largest number of records of a page.
+    pub page_limit: u32,
+    /// In words.
+    pub replay_policy: String,
+    /// Seconds between two runs; 0 is only on request.
+    pub cadence: u32,
+    /// JSON Schema of a record's body.
+    pub schema: String,
+    /// Endpoint of the manifest.
+    pub endpoint: String,
+    /// Slot that it probes.
+    pub slot: String,
+    /// The vendor's documented limits.
+    pub rate_windows: Vec<RateWindow>,
+}
+
+/// At most `calls` in any `seconds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateWindow {
+    /// Number of calls.
+    pub calls: u32,
+    /// Length of the window.
+    pub seconds: u32,
+}
+
+/// A fixed answer to a webhook request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Media type.
+    pub content_type: String,
+    /// Body.
+    pub body: String,
+}
+
+/// Where MoEngage pushes to.
+#[derive(Clone, Debug)]
+pub struct Surface {
+    /// Its name.
+    pub name: String,
+    /// Name of the inbound scheme in the manifest.
+    pub verification: String,
+    /// Given once the body is durable.
+    pub answer: StaticAnswer,
+    /// Headers that are passed on, lower case.
+    pub headers: Vec<String>,
+    /// In words: what identifies a repeated delivery.
+    pub dedupe_key: String,
+    /// Kinds of records with the JSON Schema of their bodies.
+    pub schemas: Vec<(String, String)>,
+    /// Largest body in bytes.
+    pub body_cap: u32,
+    /// How long, in seconds, a delivery may be repeated.
+    pub replay_window: u32,
+}
+
+/// What can be touched at Brevo.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    /// Attributes.
+    pub attributes: Vec<AttributeTarget>,
+    /// Event names that are known beforehand, sorted.
+    pub events: Vec<String>,
+    /// Names of events that are not known beforehand start with it.
+    pub event_prefix: Option<String>,
+}
+
+/// A Brevo attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeTarget {
+    /// Upper case.
+    pub name: String,
+    /// Its type.
+    pub kind: AttributeType,
+    /// False for Brevo's own, which are looked up and never created.
+    pub create: bool,
+}
+
+/// Largest Streams body. A default batch is 100 events of a few KB each; the size has no
+/// documented maximum, so this leaves an order of magnitude.
+const STREAMS_BODY_CAP: u32 = 4 * 1024 * 1024;
+
+/// MoEngage retries for 210 s (MD:api/data/moengage-streams.mdx: 30, 60 and 120 s). A week also
+/// covers proxies in between and a manual resend.
+const STREAMS_REPLAY_WINDOW: u32 = 7 * 86_400;
+
+/// Validates the settings completely and says what they come to.
+///
+/// # Errors
+/// Every problem at once, in the order of the settings.
+pub fn configure(settings: &str) -> Result<Profile, Vec<Problem>> {
+    Settings::parse(settings).map(|settings| profile(&settings))
+}
+
+fn profile(settings: &Settings) -> Profile {
+    Profile {
+        connector: "moengage".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        workspace: settings.workspace(),
+        source_key: source_key(settings),
+        cursor_versions: Vec::new(),
+        slots: slots(settings),
+        resources: check_resources(settings),
+        surfaces: vec![Surface {
+            name: STREAMS.to_owned(),
+            verification: settings.webhook_auth.scheme().to_owned(),
+            // Any 2xx is success; everything else makes MoEngage send the whole batch again
+            // (MD:api/data/moengage-streams.mdx).
+            answer: StaticAnswer {
+                status: 200,
+                content_type: "application/json".to_owned(),
+                body: r#"{"status":"accepted"}"#.to_owned(),
+            },
+            headers: vec!["content-type".to_owned()],
+            dedupe_key:
+                "event_uuid of each event in the batch; moe_request_id is not known to stay the same when a \
+                         batch is sent again."
+                    .to_owned(),
+            schemas: vec![
+                (CONTACT.to_owned(), contact::SCHEMA.trim_end().to_owned()),
+                (EVENT.to_owned(), event::SCHEMA.trim_end().to_owned()),
+            ],
+            body_cap: STREAMS_BODY_CAP,
+            replay_window: STREAMS_REPLAY_WINDOW,
+        }],
+        targets: targets(settings),
+    }
+}
+
+/// Canonical JSON: sorted keys, no spaces.
+fn source_key(settings: &Settings) -> String {
+    let environment = match settings.environment {
+        Environment::Live => "live",
+        Environment::Test => "test",
+    };
+    format!(
+        r#"{{"data_center":{},"environment":"{environment}","project_code":{},"workspace_id":{}}}"#,
+        to_json(&settings.data_center),
+        to_json(&settings.project_code),
+        to_json(&settings.workspace_id),
+    )
+}
+
+fn slots(settings: &Settings) -> Vec<SecretSlot> {
+    let slot = |name: &str, purpose: &str, required| SecretSlot {
+        name: name.to_owned(),
+        purpose: purpose.to_owned(),
+        required,
+    };
+    // Tiles of the dashboard: MD:snippets/api-authentication.mdx.
+    let key = |key: &KeySlot| match key {
+        KeySlot::Data => {
+            slot(key.name(), "The Data API key; in MoEngage under Settings, Account, APIs, tile Data.", false)
+        }
+        KeySlot::Campaigns => slot(
+            key.name(),
+            "The campaign API key; in MoEngage under Settings, Account, APIs, tile Campaign report / Business events.",
+            false,
+        ),
+        KeySlot::Segmentation => slot(
+            key.name(),
+            "The key for segments; in MoEngage under Settings, Account, APIs (in workspaces without such a tile the Data key).",
+            false,
+        ),
+    };
+    let mut slots: Vec<_> = settings.keys.iter().map(key).collect();
+    slots.push(slot(
+        WEBHOOK_SLOT,
+        "The secret by which MoEngage authenticates its webhooks; you choose it and name it in the Streams ticket.",
+        true,
+    ));
+    slots
+}
+
+fn targets(settings: &Settings) -> Targets {
+    let mut targets = Targets::default();
+    if settings.sync.contacts {
+        let target = |mapping: &crate::settings::AttributeMapping| AttributeTarget {
+            name: mapping.to.clone(),
+            kind: mapping.kind,
+            create: !BREVO_OWN.contains(&mapping.to.as_str()),
+        };
+        targets.attributes = settings.attributes.iter().map(target).collect();
+    }
+    if settings.sync.events {
+        let names: BTreeSet<String> = activate::known_event_names(settings).collect();
+        targets.events = names.into_iter().collect();
+        targets.event_prefix =
+            settings.options.carry_unknown_events.then(|| settings.options.event_prefix.clone());
+    }
+    targets
+}

@@ -1,0 +1,285 @@
+//! What a tenant says about MoEngage: the block `connectors.moengage`.
+
+mod mapping;
+mod options;
+mod problem;
+mod webhook;
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::json::{self, Object, Scalar};
+pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
+use mapping::{AttributeMappings, event_mapping, field_mapping};
+use options::{Options, options};
+pub use problem::Problem;
+use problem::{Problems, below};
+use webhook::webhook;
+pub use webhook::{WEBHOOK_SLOT, WebhookAuth};
+
+/// Settings that were validated completely.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub(crate) workspace_id: String,
+    pub(crate) data_center: String,
+    pub(crate) environment: Environment,
+    pub(crate) project_code: Option<String>,
+    pub(crate) keys: Vec<KeySlot>,
+    pub(crate) webhook_auth: WebhookAuth,
+    pub(crate) sync: Sync,
+    /// Attributes that become Brevo attributes.
+    pub(crate) attributes: Vec<AttributeMapping>,
+    /// The user attribute that holds the phone number; none where the tenant wants none.
+    pub(crate) phone_attribute: Option<String>,
+    /// Event code to Brevo event name; none drops the event.
+    pub(crate) event_names: BTreeMap<String, Option<String>>,
+    pub(crate) options: Options,
+}
+
+/// Which of a workspace's two data sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Live,
+    Test,
+}
+
+/// An API key that the settings fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySlot {
+    Data,
+    Campaigns,
+    Segmentation,
+}
+
+impl KeySlot {
+    pub const ALL: [Self; 3] = [Self::Data, Self::Campaigns, Self::Segmentation];
+
+    /// The slot's name, which is also the key under `keys` and the endpoint in the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Campaigns => "campaigns",
+            Self::Segmentation => "segmentation",
+        }
+    }
+}
+
+/// What the tenant wants at Brevo.
+#[derive(Clone, Copy, Debug)]
+pub struct Sync {
+    pub contacts: bool,
+    pub events: bool,
+    pub consent: bool,
+}
+
+// MD:api/introduction.mdx lists these seven. A workspace can't move between them, so a wrong one
+// is never tried in silence.
+const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
+
+const TOP: [&str; 10] = [
+    "workspace_id",
+    "data_center",
+    "environment",
+    "project_code",
+    "keys",
+    "webhook",
+    "sync",
+    "field_mapping",
+    "event_mapping",
+    "options",
+];
+
+impl Settings {
+    /// Reads and validates the whole block, given as JSON.
+    ///
+    /// # Errors
+    /// Every problem, in the order of the settings; missing keys follow what is there.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let settings = read(text, &mut problems);
+        match settings {
+            Some(settings) if problems.0.is_empty() => Ok(settings),
+            _ => Err(problems.0),
+        }
+    }
+
+    /// The name under which every record id is made. Live and test never share one.
+    pub(crate) fn workspace(&self) -> String {
+        match self.environment {
+            Environment::Live => self.workspace_id.clone(),
+            // A workspace id has no dot, so this can't be another workspace's live name.
+            Environment::Test => format!("{}.test", self.workspace_id),
+        }
+    }
+}
+
+/// Values as they are found; what stays missing is a problem or gets its default.
+#[derive(Default)]
+struct Found {
+    workspace_id: Option<String>,
+    data_center: Option<String>,
+    environment: Option<Environment>,
+    project_code: Option<String>,
+    keys: Vec<KeySlot>,
+    webhook_auth: Option<WebhookAuth>,
+    sync: Option<Sync>,
+    fields: Option<AttributeMappings>,
+    event_names: BTreeMap<String, Option<String>>,
+    options: Option<Options>,
+}
+
+fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
+    if let Err(fault) = json::check(text) {
+        problems.add(
+            fault.code(),
+            "",
+            format!("The settings can't be read as JSON. {}", fault.message()),
+            "Correct the configuration file.",
+        );
+        return None;
+    }
+    let Some(object) = Object::parse(text) else {
+        problems.add(
+            "wrong-type",
+            "",
+            "The settings are not a block of keys.",
+            "Write the keys of connectors.moengage below it.",
+        );
+        return None;
+    };
+
+    // The mapping refers to one option, which may stand after it.
+    let email_attribute = object
+        .raw("options")
+        .and_then(|raw| Object::parse(raw.get()))
+        .and_then(|options| options.get("email_attribute"))
+        .and_then(Scalar::text)
+        .map_or_else(|| Options::default().email_attribute, |text| text.into_owned());
+
+    let mut found = Found::default();
+    for (key, raw) in object.entries() {
+        let path = below("", key);
+        match key {
+            "workspace_id" => found.workspace_id = workspace_id(&path, raw, problems),
+            "data_center" => {
+                let code = "unknown-data-center";
+                found.data_center = problems.one_of(&path, raw, code, &DATA_CENTERS).map(Into::into);
+            }
+            "environment" => {
+                found.environment = problems
+                    .one_of(&path, raw, "unknown-environment", &["live", "test"])
+                    .map(|text| if text == "test" { Environment::Test } else { Environment::Live });
+            }
+            "project_code" => found.project_code = problems.text(&path, raw).map(Into::into),
+            "keys" => found.keys = keys(&path, raw, problems),
+            "webhook" => found.webhook_auth = webhook(&path, raw, problems),
+            "sync" => found.sync = sync(&path, raw, problems),
+            "field_mapping" => found.fields = field_mapping(&path, raw, &email_attribute, problems),
+            "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
+            "options" => found.options = options(&path, raw, problems),
+            _ => problems.unknown_key(&path, &TOP),
+        }
+    }
+    for (key, remedy) in [
+        ("workspace_id", "Copy it from MoEngage: Settings, Account, APIs, Workspace ID."),
+        ("data_center", "Take the number in your dashboard's address (dashboard-01: \"01\")."),
+        ("environment", "Write live or test."),
+        ("webhook", "Say how MoEngage authenticates its webhooks: auth and secret."),
+    ] {
+        if object.raw(key).is_none() {
+            problems.missing(key, remedy);
+        }
+    }
+
+    let fields = found.fields.unwrap_or_default();
+    let options = found.options.unwrap_or_default();
+    for clash in crate::activate::name_clashes(&found.event_names, &options.event_prefix) {
+        problems.add(
+            "duplicate-event-name",
+            &below("event_mapping", &clash.code),
+            format!("It has the same Brevo name as {}.", clash.other),
+            "Give every event code a name of its own.",
+        );
+    }
+    Some(Settings {
+        workspace_id: found.workspace_id?,
+        data_center: found.data_center?,
+        environment: found.environment?,
+        project_code: found.project_code,
+        keys: found.keys,
+        webhook_auth: found.webhook_auth?,
+        sync: found.sync.unwrap_or(Sync { contacts: true, events: true, consent: true }),
+        attributes: fields.attributes,
+        phone_attribute: fields.phone,
+        event_names: found.event_names,
+        options,
+    })
+}
+
+fn workspace_id(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<String> {
+    let text = problems.text(path, raw)?;
+    let fits = (4..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if !fits {
+        problems.add(
+            "bad-workspace-id",
+            path,
+            "workspace_id is not 4 to 64 letters, digits, underscores or hyphens.",
+            "Copy it from MoEngage: Settings, Account, APIs, Workspace ID.",
+        );
+        return None;
+    }
+    Some(text.into_owned())
+}
+
+fn keys(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<KeySlot> {
+    let Some(object) = problems.object(path, raw) else { return Vec::new() };
+    let mut slots = Vec::new();
+    for (key, raw) in object.entries() {
+        let path = below(path, key);
+        let Some(slot) = KeySlot::ALL.into_iter().find(|slot| slot.name() == key) else {
+            problems.unknown_key(&path, &KeySlot::ALL.map(KeySlot::name));
+            continue;
+        };
+        if is_slot(&path, raw, slot.name(), problems) {
+            slots.push(slot);
+        }
+    }
+    slots
+}
+
+/// A secret's place holds the name of its slot; the secret itself stays with the host.
+fn is_slot(path: &str, raw: &RawValue, slot: &str, problems: &mut Problems) -> bool {
+    if Scalar::of(raw) == Scalar::Text(slot.into()) {
+        return true;
+    }
+    problems.add(
+        "not-a-secret",
+        path,
+        format!("{path} is not a reference to a secret."),
+        "Write the name of an environment variable as \"${UPPER_SNAKE}\", never the secret itself.",
+    );
+    false
+}
+
+fn sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Sync> {
+    let object = problems.object(path, raw)?;
+    let mut sync = Sync { contacts: true, events: true, consent: true };
+    for (key, raw) in object.entries() {
+        let path = below(path, key);
+        let place = match key {
+            "contacts" => &mut sync.contacts,
+            "events" => &mut sync.events,
+            "consent" => &mut sync.consent,
+            _ => {
+                problems.unknown_key(&path, &["contacts", "events", "consent"]);
+                continue;
+            }
+        };
+        if let Some(value) = problems.boolean(&path, raw) {
+            *place = value;
+        }
+    }
+    Some(sync)
+}

@@ -1,0 +1,182 @@
+//! What the flags on a MoEngage profile say about consent and about the address.
+//!
+//! They are two different things: clearing a bounce or complaint lifts a block, it does not
+//! restore consent
+//! (MD:user-guide/campaigns-and-channels/email/getting-started-with-email/suppression-updates.mdx).
+
+use super::notes::{Notes, Notice};
+use crate::json::{Object, Scalar, whole_number};
+use crate::model::contact::{Consent, OptIn, Stance, Suppression};
+
+/// Reads the flags among the user attributes. A flag that is missing, null or unreadable is
+/// *not known*, which is neither true nor false.
+pub fn read(attributes: &Object<'_>, notes: &mut Notes) -> (Consent, Suppression) {
+    let mut flag = |name: &str| match attributes.get(name).map(truth) {
+        Some(Truth::Unreadable) => {
+            notes.add(Notice::UnreadableFlag);
+            None
+        }
+        Some(Truth::Known(value)) => Some(value),
+        Some(Truth::Nothing) | None => None,
+    };
+    let unsubscribed = flag("moe_unsubscribe");
+    let suppression = Suppression { hard_bounce: flag("moe_hard_bounce"), complaint: flag("moe_spam") };
+
+    let opt_in = match attributes.get("moe_email_optin_status") {
+        None | Some(Scalar::Null) => OptInFlag::Nothing,
+        Some(Scalar::Text(text)) => opt_in(&text),
+        Some(_) => OptInFlag::Unreadable,
+    };
+    let sms = match attributes.get("moe_sms_subscription").map(subscription) {
+        Some(Truth::Known(true)) => Some(Stance::OptedIn),
+        Some(Truth::Known(false)) => Some(Stance::OptedOut),
+        Some(Truth::Unreadable) => {
+            notes.add(Notice::UnreadableFlag);
+            None
+        }
+        Some(Truth::Nothing) | None => None,
+    };
+    if opt_in == OptInFlag::Unreadable {
+        notes.add(Notice::UnreadableFlag);
+    }
+
+    let email = match (unsubscribed, opt_in) {
+        // Either withdrawal counts, whatever the other says.
+        (Some(true), _) | (_, OptInFlag::Known(OptIn::OptedOut)) => Some(Stance::OptedOut),
+        // MoEngage itself sends no promotional mail before the double opt-in is confirmed, and a
+        // state that we can't read may be just that.
+        (_, OptInFlag::Known(OptIn::Pending) | OptInFlag::Unreadable) => None,
+        (_, OptInFlag::Known(OptIn::DoubleOptedIn)) | (Some(false), OptInFlag::Nothing) => {
+            Some(Stance::OptedIn)
+        }
+        (None, OptInFlag::Nothing) => None,
+    };
+    let email_opt_in = match opt_in {
+        OptInFlag::Known(state) => Some(state),
+        OptInFlag::Nothing | OptInFlag::Unreadable => None,
+    };
+    (Consent { email, sms, email_opt_in }, suppression)
+}
+
+enum Truth {
+    Known(bool),
+    /// Null or blank.
+    Nothing,
+    Unreadable,
+}
+
+/// MD:api/data/data-overview.mdx calls the flags booleans; exports hold texts and floats instead.
+fn truth(value: Scalar<'_>) -> Truth {
+    match value {
+        Scalar::Null => Truth::Nothing,
+        Scalar::Bool(value) => Truth::Known(value),
+        Scalar::Number(number) => match whole_number(number).as_deref() {
+            Some("1") => Truth::Known(true),
+            Some("0") => Truth::Known(false),
+            _ => Truth::Unreadable,
+        },
+        Scalar::Text(text) if text.trim().is_empty() => Truth::Nothing,
+        Scalar::Text(text) if text.trim().eq_ignore_ascii_case("true") => Truth::Known(true),
+        Scalar::Text(text) if text.trim().eq_ignore_ascii_case("false") => Truth::Known(false),
+        Scalar::Text(_) | Scalar::Compound => Truth::Unreadable,
+    }
+}
+
+/// `moe_sms_subscription` is a string (MD:api/data/data-overview.mdx) whose words are not
+/// published. Only unmistakable ones are taken; with every other the person's wish is not known.
+fn subscription(value: Scalar<'_>) -> Truth {
+    if let Scalar::Text(text) = &value {
+        match words(text).as_str() {
+            "subscribed" | "opted in" => return Truth::Known(true),
+            "unsubscribed" | "opted out" => return Truth::Known(false),
+            _ => {}
+        }
+    }
+    truth(value)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OptInFlag {
+    Known(OptIn),
+    Nothing,
+    Unreadable,
+}
+
+/// MoEngage writes the state as `DOUBLE_OPTED_IN` and as `Double opted in`
+/// (MD:api/data/data-overview.mdx and the Track User page).
+fn opt_in(text: &str) -> OptInFlag {
+    match words(text).as_str() {
+        "" => OptInFlag::Nothing,
+        "double opted in" => OptInFlag::Known(OptIn::DoubleOptedIn),
+        "opt in pending" | "optin pending" => OptInFlag::Known(OptIn::Pending),
+        "opted out" => OptInFlag::Known(OptIn::OptedOut),
+        _ => OptInFlag::Unreadable,
+    }
+}
+
+/// Lower case, words separated by one space.
+fn words(text: &str) -> String {
+    let parts = text.split(|c: char| c.is_whitespace() || c == '_' || c == '-');
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).map(str::to_ascii_lowercase).collect();
+    parts.join(" ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn flags(text: &str) -> (Consent, Suppression) {
+        read(&Object::parse(text).unwrap(), &mut Notes::default())
+    }
+
+    fn email(text: &str) -> Option<Stance> {
+        flags(text).0.email
+    }
+
+    #[test]
+    fn any_withdrawal_wins() {
+        assert_eq!(
+            email(r#"{"moe_unsubscribe":true,"moe_email_optin_status":"DOUBLE_OPTED_IN"}"#),
+            Some(Stance::OptedOut)
+        );
+        assert_eq!(
+            email(r#"{"moe_unsubscribe":false,"moe_email_optin_status":"Opted out"}"#),
+            Some(Stance::OptedOut)
+        );
+    }
+
+    #[test]
+    fn both_spellings_of_the_opt_in_state() {
+        for text in ["DOUBLE_OPTED_IN", "Double opted in"] {
+            assert_eq!(email(&format!(r#"{{"moe_email_optin_status":"{text}"}}"#)), Some(Stance::OptedIn));
+        }
+        for text in ["OPT_IN_PENDING", "Optin pending"] {
+            let (consent, _) =
+                flags(&format!(r#"{{"moe_unsubscribe":false,"moe_email_optin_status":"{text}"}}"#));
+            assert_eq!((consent.email, consent.email_opt_in), (None, Some(OptIn::Pending)));
+        }
+    }
+
+    #[test]
+    fn unknown_stays_unknown() {
+        for text in [
+            "{}",
+            r#"{"moe_unsubscribe":null}"#,
+            r#"{"moe_unsubscribe":""}"#,
+            r#"{"moe_unsubscribe":"perhaps"}"#,
+            r#"{"moe_unsubscribe":[false]}"#,
+            r#"{"moe_unsubscribe":false,"moe_email_optin_status":"SOMETHING_NEW"}"#,
+        ] {
+            assert_eq!(email(text), None, "{text}");
+        }
+        assert_eq!(flags(r#"{"moe_sms_subscription":"weekly"}"#).0.sms, None);
+    }
+
+    #[test]
+    fn a_suppression_is_not_consent() {
+        let (consent, suppression) = flags(r#"{"moe_hard_bounce":1.0,"moe_spam":"false"}"#);
+        assert_eq!(consent, Consent::default());
+        assert_eq!(suppression, Suppression { hard_bounce: Some(true), complaint: Some(false) });
+    }
+}

@@ -1,0 +1,87 @@
+//! Things that the operator should know about a unit, counted.
+
+use std::collections::BTreeMap;
+
+/// One kind of thing, and how often it was met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// `lower-kebab-case`.
+    pub name: String,
+    /// How often.
+    pub count: u32,
+    /// One sentence, without personal data.
+    pub message: String,
+}
+
+/// What can be noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Notice {
+    AliasDropped,
+    AnonymousUid,
+    NonUtf8Replaced,
+    OtherSource,
+    PhoneWithoutCountry,
+    RefusedUid,
+    UnreadableFlag,
+    UnreadableTime,
+    UnusableEmail,
+    UnusablePhone,
+}
+
+impl Notice {
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::AliasDropped => (
+                "alias-dropped",
+                "A moengage_user_id is unusable as a name, for instance a float from 2^53 on.",
+            ),
+            Self::AnonymousUid => (
+                "anonymous-uid",
+                "A uid has the mark of an anonymous visitor and is not used as an identity.",
+            ),
+            Self::NonUtf8Replaced => {
+                ("non-utf8-replaced", "An event held bytes that are not UTF-8; they were replaced by U+FFFD.")
+            }
+            Self::OtherSource => {
+                ("other-source", "The batch or an event names another source than MoEngage.")
+            }
+            Self::PhoneWithoutCountry => (
+                "phone-without-country",
+                "A phone number has no country and was left out; see options.phones.",
+            ),
+            Self::RefusedUid => (
+                "refused-uid",
+                "A uid is one of the words that MoEngage itself refuses and is not used as an identity.",
+            ),
+            Self::UnreadableFlag => (
+                "unreadable-flag",
+                "A consent or suppression flag has a value that is neither true nor false; it counts as unknown.",
+            ),
+            Self::UnreadableTime => (
+                "unreadable-time",
+                "An event_time is missing or not in epoch seconds; the time counts as unknown.",
+            ),
+            Self::UnusableEmail => ("unusable-email", "An e-mail address is not one and was left out."),
+            Self::UnusablePhone => ("unusable-phone", "A phone number is not one and was left out."),
+        }
+    }
+}
+
+/// Counts notices.
+#[derive(Debug, Default)]
+pub struct Notes(BTreeMap<Notice, u32>);
+
+impl Notes {
+    pub fn add(&mut self, notice: Notice) {
+        let count = self.0.entry(notice).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub fn into_list(self) -> Vec<Note> {
+        let note = |(notice, count): (Notice, u32)| {
+            let (name, message) = notice.words();
+            Note { name: name.to_owned(), count, message: message.to_owned() }
+        };
+        self.0.into_iter().map(note).collect()
+    }
+}
