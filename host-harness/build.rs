@@ -28,9 +28,6 @@ fn main() {
     };
     let component = release.join("moengage_connector.wasm");
     println!("cargo::rustc-env=HARNESS_COMPONENT={}", component.display());
-    let mut manifest = root.join("manifest.json");
-    if !manifest.exists() {
-        manifest = here.join("tests/manifests/moengage.json");
-    }
+    let manifest = root.join("manifest.json");
     println!("cargo::rustc-env=HARNESS_MANIFEST={}", manifest.display());
 }

@@ -4,15 +4,18 @@
 //! secrets, makes everything durable, delivers to Brevo, and shows an operator what happened.
 //! `docs/architecture.md` tells the way of the data and the commit rules.
 
+pub mod brevo;
 pub mod config;
 pub mod contract;
 pub mod crash;
+pub mod delivery;
 pub mod egress;
 pub mod embedded;
 pub mod hex;
 pub mod intake;
 pub mod json;
 pub mod manifest;
+pub mod operate;
 pub mod people;
 pub mod pipeline;
 pub mod plugin;

@@ -296,6 +296,29 @@ fn a_disabled_connector_needs_no_secret() {
 }
 
 #[test]
+fn an_added_connector_is_known_and_can_be_mistyped() {
+    let files = "  components: { pebble: { component: p.wasm, manifest: p.json } }\n";
+    let text = GOOD.replace("tenants:", &format!("{files}tenants:")).replace("moengage:", "pebble:");
+    let config = parse(&text).unwrap();
+    assert_eq!(config.components["pebble"].component, Path::new("/etc/tajo/p.wasm"));
+    assert_eq!(config.tenants[0].connectors[0].name, "pebble");
+    let found = problems(&text.replace("      pebble:", "      peble:"));
+    assert!(found[0].contains("did you mean `pebble`?"), "{found:?}");
+    let found = problems(&text.replace("component: p.wasm, ", ""));
+    assert!(found[0].starts_with("missing-key 4 host.components.pebble.component"), "{found:?}");
+}
+
+#[test]
+fn a_look_at_the_store_needs_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tajo.yaml");
+    std::fs::write(&path, GOOD.replace("${BREVO_API_KEY}", "${GONE}")).unwrap();
+    assert_eq!(config::locate(&path, &["moengage"]).unwrap().data_dir, directory.path().join("./data"));
+    std::fs::write(&path, GOOD.replace("account", "acount")).unwrap();
+    assert!(config::locate(&path, &["moengage"]).is_err());
+}
+
+#[test]
 fn names_of_the_customer_are_no_secrets() {
     let text = format!("{GOOD}        field_mapping: {{ push_token: PUSH_TOKEN, secret: HOBBY }}\n");
     let config = parse(&text).unwrap();

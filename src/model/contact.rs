@@ -26,7 +26,7 @@ pub struct ContactBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// Every user attribute, as it came: missing, null and empty stay three things.
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     pub attributes: Object<'a>,
     /// What the flags among the attributes say about consent.
     #[serde(default, skip_serializing_if = "Consent::is_empty")]

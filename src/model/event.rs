@@ -40,6 +40,6 @@ pub struct EventBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// Every event attribute, as it came.
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     pub attributes: Object<'a>,
 }

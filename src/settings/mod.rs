@@ -1,7 +1,9 @@
 //! What a tenant says about MoEngage: the block `connectors.moengage`.
 
 mod mapping;
+mod options;
 mod problem;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -10,8 +12,11 @@ use serde_json::value::RawValue;
 use crate::json::{self, Object, Scalar};
 pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
 use mapping::{AttributeMappings, event_mapping, field_mapping};
+use options::{Options, options};
 pub use problem::Problem;
 use problem::{Problems, below};
+use webhook::webhook;
+pub use webhook::{WEBHOOK_SLOT, WebhookAuth};
 
 /// Settings that were validated completely.
 #[derive(Clone, Debug)]
@@ -60,68 +65,12 @@ impl KeySlot {
     }
 }
 
-/// Name of the slot that holds the secret of the webhook.
-pub const WEBHOOK_SLOT: &str = "webhook";
-
-/// How MoEngage proves that a webhook request is its own. Signatures don't exist.
-// MD:api/data/moengage-streams.mdx: none, Basic, OAuth 2.0 client credentials, or a static header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebhookAuth {
-    Basic,
-    Header,
-    Bearer,
-}
-
-impl WebhookAuth {
-    /// The name of the inbound scheme in the manifest.
-    pub fn scheme(self) -> &'static str {
-        match self {
-            Self::Basic => "basic",
-            Self::Header => "header",
-            Self::Bearer => "bearer",
-        }
-    }
-}
-
 /// What the tenant wants at Brevo.
 #[derive(Clone, Copy, Debug)]
 pub struct Sync {
     pub contacts: bool,
     pub events: bool,
     pub consent: bool,
-}
-
-/// Behaviour with defaults.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Milliseconds after which an event is not sent any more.
-    pub max_event_age: i64,
-    /// Whether codes that MoEngage does not publish and the mapping does not name are sent.
-    pub carry_unknown_events: bool,
-    /// Prefix of the Brevo names that are derived from codes.
-    pub event_prefix: String,
-    /// The user attribute that holds the e-mail address.
-    pub email_attribute: String,
-    /// Whether a number without plus sign is international.
-    pub bare_phones_are_international: bool,
-    /// A uid that contains this is an anonymous visitor's; none switches the rule off.
-    pub anonymous_uid: Option<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            max_event_age: 24 * 3_600_000,
-            carry_unknown_events: true,
-            event_prefix: "moengage_".to_owned(),
-            // The recipient's address is a configurable attribute in MoEngage, `u_em` by default
-            // (MD:user-guide/campaigns-and-channels/email/getting-started-with-email/suppression-updates.mdx).
-            email_attribute: "u_em".to_owned(),
-            bare_phones_are_international: false,
-            // JULO's receiver (juloserver, app `moengage`) takes such ids for anonymous visitors.
-            anonymous_uid: Some("anon".to_owned()),
-        }
-    }
 }
 
 // MD:api/introduction.mdx lists these seven. A workspace can't move between them, so a wrong one
@@ -314,95 +263,6 @@ fn is_slot(path: &str, raw: &RawValue, slot: &str, problems: &mut Problems) -> b
     false
 }
 
-fn webhook(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<WebhookAuth> {
-    let object = problems.object(path, raw)?;
-    let mut auth = None;
-    for (key, raw) in object.entries() {
-        let path = below(path, key);
-        match key {
-            "auth" => {
-                let allowed = ["basic", "header", "bearer"];
-                auth = problems.one_of(&path, raw, "unknown-webhook-auth", &allowed).map(|text| {
-                    match text.as_ref() {
-                        "basic" => WebhookAuth::Basic,
-                        "header" => WebhookAuth::Header,
-                        _ => WebhookAuth::Bearer,
-                    }
-                });
-            }
-            "user" => user(&path, raw, problems),
-            "header" => header(&path, raw, problems),
-            "secret" => {
-                is_slot(&path, raw, WEBHOOK_SLOT, problems);
-            }
-            _ => problems.unknown_key(&path, &["auth", "user", "header", "secret"]),
-        }
-    }
-    if object.raw("auth").is_none() {
-        problems.missing(&below(path, "auth"), "Write basic, header or bearer, as agreed with MoEngage.");
-    }
-    for (key, scheme) in [("user", WebhookAuth::Basic), ("header", WebhookAuth::Header)] {
-        let path = below(path, key);
-        match (object.raw(key), auth) {
-            (None, Some(auth)) if auth == scheme => {
-                problems.missing(&path, "Write the value that was agreed with MoEngage.");
-            }
-            (Some(_), Some(auth)) if auth != scheme => problems.add(
-                "unused-key",
-                &path,
-                format!("{path} means nothing with auth: {}.", auth.scheme()),
-                "Remove it, or correct webhook.auth.",
-            ),
-            _ => {}
-        }
-    }
-    if object.raw("secret").is_none() {
-        problems
-            .missing(&below(path, "secret"), "Write \"${MOENGAGE_WEBHOOK_SECRET}\" and set that variable.");
-    }
-    auth
-}
-
-fn user(path: &str, raw: &RawValue, problems: &mut Problems) {
-    let Some(user) = problems.text(path, raw) else { return };
-    // RFC 7617: a user id can't hold a colon or control characters.
-    if user.contains(':') || user.chars().any(char::is_control) || user.len() > 255 {
-        problems.add(
-            "bad-webhook-user",
-            path,
-            "webhook.user has a colon or a control character, or is longer than 255 bytes.",
-            "Agree on a user name without those.",
-        );
-    }
-}
-
-fn header(path: &str, raw: &RawValue, problems: &mut Problems) {
-    // These have a meaning of their own in a request.
-    const TAKEN: [&str; 9] = [
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "host",
-        "te",
-        "transfer-encoding",
-    ];
-    let Some(name) = problems.text(path, raw) else { return };
-    // RFC 9110: a field name is a token.
-    let token = name.len() <= 128
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    if !token || TAKEN.contains(&name.to_ascii_lowercase().as_str()) {
-        problems.add(
-            "bad-webhook-header",
-            path,
-            "webhook.header is not a header name that a secret can stand in.",
-            "Use a name of your own, such as x-tajo-key; for Authorization use auth: basic or bearer.",
-        );
-    }
-}
-
 fn sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Sync> {
     let object = problems.object(path, raw)?;
     let mut sync = Sync { contacts: true, events: true, consent: true };
@@ -422,86 +282,4 @@ fn sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Sync> {
         }
     }
     Some(sync)
-}
-
-fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Options> {
-    const KNOWN: [&str; 6] =
-        ["max_event_age", "unknown_events", "event_prefix", "email_attribute", "phones", "anonymous_uid"];
-    let object = problems.object(path, raw)?;
-    let mut options = Options::default();
-    for (key, raw) in object.entries() {
-        let path = below(path, key);
-        match key {
-            "max_event_age" => {
-                if let Some(text) = problems.text(&path, raw) {
-                    match duration(&text) {
-                        Some(age) => options.max_event_age = age,
-                        None => problems.add(
-                            "bad-duration",
-                            &path,
-                            "It is not a duration from 1 second to 365 days.",
-                            "Write a number and s, m, h or d, for instance \"24h\".",
-                        ),
-                    }
-                }
-            }
-            "unknown_events" => {
-                if let Some(text) = problems.one_of(&path, raw, "unknown-choice", &["carry", "drop"]) {
-                    options.carry_unknown_events = text == "carry";
-                }
-            }
-            "event_prefix" => {
-                if let Some(text) = problems.text(&path, raw) {
-                    if text.len() > 100 || !mapping::is_event_name(&text) {
-                        problems.add(
-                            "bad-event-prefix",
-                            &path,
-                            "The prefix is not 1 to 100 letters, digits, underscores or hyphens.",
-                            "Use a prefix such as \"moengage_\".",
-                        );
-                    } else {
-                        options.event_prefix = text.into_owned();
-                    }
-                }
-            }
-            "email_attribute" => {
-                if let Some(text) = problems.text(&path, raw) {
-                    options.email_attribute = text.into_owned();
-                }
-            }
-            "phones" => {
-                let allowed = ["e164", "bare-is-international"];
-                if let Some(text) = problems.one_of(&path, raw, "unknown-choice", &allowed) {
-                    options.bare_phones_are_international = text == "bare-is-international";
-                }
-            }
-            "anonymous_uid" => match Scalar::of(raw) {
-                Scalar::Text(text) => {
-                    options.anonymous_uid = Some(text.into_owned()).filter(|text| !text.is_empty());
-                }
-                _ => {
-                    problems.text(&path, raw);
-                }
-            },
-            _ => problems.unknown_key(&path, &KNOWN),
-        }
-    }
-    Some(options)
-}
-
-/// `30m`, `24h`, `7d`: milliseconds, from a second to 365 days.
-fn duration(text: &str) -> Option<i64> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let unit = match unit {
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    let value = digits.parse::<i64>().ok()?.checked_mul(unit)?;
-    (1000..=365 * 86_400_000).contains(&value).then_some(value)
 }

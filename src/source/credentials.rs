@@ -93,10 +93,10 @@ fn probe(settings: &Settings, slot: KeySlot, now: Millis) -> HttpRequest {
     match slot {
         // File-import status of today. Not the call that MoEngage has for testing connections:
         // that one wants the key in its body, where we never put one.
-        // ! The OpenAPI file of the Data API names another host for this path
-        // (`fileimports-data-api-{dc}`, below `/v1.0/data`); nobody has tried both.
+        // The OpenAPI file of the Data API gives this path a host of its own:
+        // `https://fileimports-data-api-{dc}.moengage.com/v1.0/data` (`manifest.json`).
         KeySlot::Data => {
-            let path = ["v1", "fileimports", "import", "status"];
+            let path = ["v1.0", "data", "fileimports", "import", "status"];
             let day = day_month_year(now);
             let body = format!(
                 r#"{{"date":{{"start_date":"{day}","end_date":"{day}","format":"DD/MM/YYYY"}},"offset":"1"}}"#

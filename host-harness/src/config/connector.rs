@@ -50,7 +50,7 @@ impl ConnectorConfig {
 
 /// What reading a block needs to know.
 pub(super) struct Reading<'a> {
-    pub(super) environment: &'a Environment,
+    pub(super) environment: Option<&'a Environment>,
     pub(super) directory: &'a std::path::Path,
     pub(super) allow_private: bool,
 }

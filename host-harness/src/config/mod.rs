@@ -41,8 +41,28 @@ pub struct HostConfig {
     pub allow_private_addresses: bool,
     /// Speed of the host's clock.
     pub time: TimeScale,
+    /// Connectors that the operator adds to those that the host has, by name.
+    pub components: BTreeMap<String, ComponentFiles>,
     /// In the order of the file; names are unique.
     pub tenants: Vec<Tenant>,
+}
+
+/// A connector that doesn't come with the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentFiles {
+    /// The WebAssembly component.
+    pub component: PathBuf,
+    /// What the operator grants it.
+    pub manifest: PathBuf,
+}
+
+/// What a look at a host's store needs to know. Holds no secret.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// Directory of the store.
+    pub data_dir: PathBuf,
+    /// Speed of the host's clock.
+    pub time: TimeScale,
 }
 
 /// A customer of the host.
@@ -92,11 +112,25 @@ pub enum UnknownConsent {
     Create,
 }
 
-/// Reads a file. `known` are the connectors that this host has.
+/// Reads a file. `known` are the connectors that come with this host.
 pub fn load(file: &Path, environment: &Environment, known: &[&str]) -> Result<HostConfig, ConfigError> {
+    load_with(file, Some(environment), known)
+}
+
+/// Reads and checks a file without looking up a secret: for commands that only look at the store.
+pub fn locate(file: &Path, known: &[&str]) -> Result<Location, ConfigError> {
+    let config = load_with(file, None, known)?;
+    Ok(Location { data_dir: config.data_dir, time: config.time })
+}
+
+fn load_with(
+    file: &Path,
+    environment: Option<&Environment>,
+    known: &[&str],
+) -> Result<HostConfig, ConfigError> {
     let text = read(file).map_err(|problem| ConfigError { file: file.into(), problems: vec![problem] })?;
     let directory = file.parent().unwrap_or(Path::new(""));
-    parse(&text, directory, environment, known)
+    parse_with(&text, directory, environment, known)
         .map_err(|problems| ConfigError { file: file.into(), problems })
 }
 
@@ -105,6 +139,15 @@ pub fn parse(
     text: &str,
     directory: &Path,
     environment: &Environment,
+    known: &[&str],
+) -> Result<HostConfig, Vec<Problem>> {
+    parse_with(text, directory, Some(environment), known)
+}
+
+fn parse_with(
+    text: &str,
+    directory: &Path,
+    environment: Option<&Environment>,
     known: &[&str],
 ) -> Result<HostConfig, Vec<Problem>> {
     let mut problems = Problems::default();
@@ -170,7 +213,7 @@ fn read(file: &Path) -> Result<String, Problem> {
 
 struct Reader<'a> {
     directory: &'a Path,
-    environment: &'a Environment,
+    environment: Option<&'a Environment>,
     known: &'a [&'a str],
 }
 
@@ -190,6 +233,7 @@ impl Reader<'_> {
             intake: host.intake,
             allow_private_addresses: host.allow_private,
             time: host.time,
+            components: host.components,
             tenants,
         })
     }
@@ -227,8 +271,36 @@ impl Reader<'_> {
         if let Some(field) = block.get("time") {
             host.time = time(&field, host.allow_private, problems);
         }
+        if let Some(field) = block.get("components") {
+            host.components = self.components(&field, problems);
+        }
         block.finish(problems);
         Some(host)
+    }
+
+    fn components(&self, field: &Field<'_>, problems: &mut Problems) -> BTreeMap<String, ComponentFiles> {
+        let mut components = BTreeMap::new();
+        let Some(block) = Block::open(field, problems) else { return components };
+        for (entry, field) in block.entries() {
+            if !block::is_name(&entry.key) || self.known.contains(&entry.key.as_str()) {
+                let remedy =
+                    "use 1 to 64 of a-z, 0-9 and -, and not the name of a connector that the host has";
+                field.refuse("bad-name", "a connector can't have this name here", remedy, problems);
+                continue;
+            }
+            let Some(mut files) = Block::open(&field, problems) else { continue };
+            let mut path = |key: &'static str, example: &str| {
+                let text = files.need(key, example, problems)?.text(problems)?;
+                Some(self.directory.join(text))
+            };
+            let component = path("component", "./pebble.wasm");
+            let manifest = path("manifest", "./pebble.json");
+            files.finish(problems);
+            if let (Some(component), Some(manifest)) = (component, manifest) {
+                components.insert(entry.key.clone(), ComponentFiles { component, manifest });
+            }
+        }
+        components
     }
 
     fn tenants(&self, field: &Field<'_>, host: &Host, problems: &mut Problems) -> Vec<Tenant> {
@@ -371,10 +443,12 @@ impl Reader<'_> {
             directory: self.directory,
             allow_private: host.allow_private,
         };
+        let added = host.components.keys().map(String::as_str);
+        let known: Vec<&str> = self.known.iter().copied().chain(added).collect();
         let mut connectors = Vec::new();
         for (entry, field) in block.entries() {
-            if !self.known.contains(&entry.key.as_str()) {
-                connector::unknown(&entry.key, self.known, entry.place, &field.path, problems);
+            if !known.contains(&entry.key.as_str()) {
+                connector::unknown(&entry.key, &known, entry.place, &field.path, problems);
                 continue;
             }
             let Some(mut inner) = Block::open(&field, problems) else { continue };
@@ -409,6 +483,7 @@ struct Host {
     intake: SocketAddr,
     allow_private: bool,
     time: TimeScale,
+    components: BTreeMap<String, ComponentFiles>,
 }
 
 impl Default for Host {
@@ -418,6 +493,7 @@ impl Default for Host {
             intake: SocketAddr::from(([127, 0, 0, 1], 8787)),
             allow_private: false,
             time: TimeScale::REAL,
+            components: BTreeMap::new(),
         }
     }
 }

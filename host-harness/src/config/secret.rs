@@ -105,12 +105,15 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Reads both live values.
+/// Reads both live values. Without an environment nothing is looked up: the slot is empty.
 pub(super) fn resolve(
     reference: &Reference<'_>,
-    environment: &Environment,
+    environment: Option<&Environment>,
     directory: &Path,
 ) -> Result<Slot, Refusal> {
+    let Some(environment) = environment else {
+        return Ok(Slot { current: SecretString::default(), previous: None });
+    };
     match reference {
         Reference::Variable(name) => {
             let current = environment.get(name)?.ok_or_else(|| {

@@ -227,6 +227,11 @@ impl Stage {
         })
     }
 
+    /// Batches that MoEngage had to send again to a tenant.
+    pub fn retried(&self, tenant: usize) -> u64 {
+        self.tenants[tenant].stream.as_ref().map_or(0, |stream| stream.progress().retried)
+    }
+
     /// Events at Brevo, over all tenants.
     pub fn arrived(&self) -> u64 {
         self.tenants.iter().map(|t| t.brevo.events_by_property(EVENT_UUID).len() as u64).sum()

@@ -12,8 +12,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Counts, Journal, Options, Parts, RawDelivery, Refused, Route, Routes, Verified};
+use super::{Counts, Options, Parts, Refused, Route, Routes, Verified};
 use crate::crash;
+use crate::store::journal::{Journal, RawDelivery};
 use crate::world::Clock;
 
 /// Bodies are paid for in pieces of this size.

@@ -20,41 +20,11 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::StaticAnswer;
-use crate::store::StoreError;
-use crate::world::{Clock, Millis, Random};
+use crate::store::installations::InstallationId;
+use crate::store::journal::Journal;
+use crate::world::Clock;
 
 pub use server::Intake;
-
-/// A webhook as it came, after verification.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RawDelivery {
-    /// Whose it is.
-    pub installation: i64,
-    /// Which surface of the connector's profile.
-    pub surface: String,
-    /// Host time at which the last byte was read.
-    pub received_at: Millis,
-    /// The headers that the surface declared, names in lower case; never the credential.
-    pub headers: Vec<(String, String)>,
-    /// Byte for byte.
-    pub body: Vec<u8>,
-}
-
-impl std::fmt::Debug for RawDelivery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RawDelivery")
-            .field("installation", &self.installation)
-            .field("surface", &self.surface)
-            .field("bytes", &self.body.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// Where deliveries are kept. Called from many threads at once.
-pub trait Journal: Send + Sync {
-    /// Keeps it. `Ok` means that it survives a power cut; the number is its place in the journal.
-    fn append(&self, delivery: RawDelivery) -> Result<i64, StoreError>;
-}
 
 /// What a verification needs to look at, and how it is done.
 pub struct Verifier {
@@ -86,7 +56,7 @@ pub struct Refused {
 /// One surface of one installation.
 pub struct Route {
     /// Whose it is.
-    pub installation: i64,
+    pub installation: InstallationId,
     /// For logs.
     pub tenant: String,
     /// Name of the surface: the last part of the address.
@@ -101,7 +71,8 @@ pub struct Route {
     pub headers: Vec<String>,
 }
 
-/// All surfaces, by the token in their address.
+/// All surfaces, by the token in their address: 128 random bits, which can't be guessed and don't
+/// name the tenant.
 ///
 /// They are kept under the digest of the token, so that the time of a look-up tells nothing
 /// about a token.
@@ -126,14 +97,6 @@ impl Routes {
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
-}
-
-/// A new token: 128 random bits in hex. The address of an installation can't be guessed and
-/// doesn't name the tenant.
-pub fn new_token(random: &dyn Random) -> String {
-    let mut bytes = [0; 16];
-    random.fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Path of a surface's address.

@@ -60,9 +60,11 @@ impl Sums {
         };
         let mut states: BTreeMap<String, i64> =
             State::ALL.iter().map(|state| (state.as_str().to_owned(), 0)).collect();
-        for (number, count) in
-            counts::<i64>(tx, "SELECT state, count(*) FROM action WHERE installation = ?1 GROUP BY 1", installation)?
-        {
+        for (number, count) in counts::<i64>(
+            tx,
+            "SELECT state, count(*) FROM action WHERE installation = ?1 GROUP BY 1",
+            installation,
+        )? {
             let state = State::from_number(number).ok_or(StoreError::Unreadable("action.state"))?;
             states.insert(state.as_str().to_owned(), count);
         }
@@ -98,7 +100,10 @@ impl Sums {
     /// True where nothing will happen any more without something new or an operator.
     pub fn at_rest(&self) -> bool {
         let open = |state: State| self.states.get(state.as_str()).copied().unwrap_or(0) > 0;
-        self.queued == 0 && self.fates.get("pending") == Some(&0) && !open(State::Waiting) && !open(State::InFlight)
+        self.queued == 0
+            && self.fates.get("pending") == Some(&0)
+            && !open(State::Waiting)
+            && !open(State::InFlight)
     }
 }
 

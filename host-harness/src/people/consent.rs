@@ -15,9 +15,9 @@ use crate::world::Millis;
 pub struct Merged {
     /// False where everything was known already, or newer things are.
     pub changed: bool,
-    /// True where what holds for the person is another thing now, or an explicit signal is newer;
-    /// false where only a flag was seen again.
-    pub matters: bool,
+    /// True where Brevo may have to be told. A flag that repeats what holds, or that says
+    /// *not opted out*, changes nothing there, however new it is.
+    pub calls_for_action: bool,
     /// Held actions of the person that became waiting because of it.
     pub released: u64,
 }
@@ -33,6 +33,8 @@ pub struct ConsentView {
     pub at: Option<Millis>,
     /// The newest opt-out of either kind, even where a newer flag says otherwise.
     pub opted_out_at: Option<Millis>,
+    /// The newest explicit act, where it is an opt-in.
+    pub opted_in_at: Option<Millis>,
     /// Must not be written to, whatever the person wants.
     pub suppressed: Option<SuppressionReason>,
     /// When this host set the block at Brevo; none: no block, or somebody else's.
@@ -40,9 +42,11 @@ pub struct ConsentView {
 }
 
 impl ConsentView {
-    /// True where the channel must be blocked at Brevo.
+    /// True where the channel must be blocked at Brevo: suppressed, or opted out with no newer
+    /// explicit opt-in. A newer *flag* changes what the host shows (`status`), never a block.
     pub fn blocked(&self) -> bool {
-        self.status == Some(ConsentStatus::OptedOut) || self.suppressed.is_some()
+        let opted_in = self.opted_in_at.is_some_and(|at| self.opt_in_outweighs(at));
+        self.suppressed.is_some() || (self.opted_out_at.is_some() && !opted_in)
     }
 
     /// True where enough is known to make the person reachable, or to create them blocked.
@@ -50,17 +54,10 @@ impl ConsentView {
         self.status.is_some() || self.suppressed.is_some()
     }
 
-    /// What a change of has to reach Brevo. The age of a flag is not part of it.
-    fn significance(&self) -> impl PartialEq + use<> {
-        let dated = self.at.filter(|_| self.basis == Some(ConsentBasis::Signal));
-        (self.status, self.basis, self.suppressed, dated)
-    }
-
     /// True where an explicit opt-in of that date outweighs every opt-out that is known.
     /// A tie is an opt-out.
     pub fn opt_in_outweighs(&self, opt_in_at: Millis) -> bool {
-        self.status == Some(ConsentStatus::OptedIn)
-            && self.opted_out_at.is_none_or(|opted_out_at| opt_in_at > opted_out_at)
+        self.opted_out_at.is_none_or(|opted_out_at| opt_in_at > opted_out_at)
     }
 }
 
@@ -73,7 +70,10 @@ pub fn merge(
     at: Millis,
     now: Millis,
 ) -> Result<Merged, StoreError> {
-    update(tx, person, said.channel, now, |known| known.say(said.status, said.basis, at))
+    let explicit = said.basis == ConsentBasis::Signal;
+    let mut merged = update(tx, person, said.channel, now, |known| known.say(said.status, said.basis, at))?;
+    merged.calls_for_action |= explicit && merged.changed;
+    Ok(merged)
 }
 
 /// Merges one suppression. `at` is its trusted time. A suppression is never taken back here.
@@ -184,6 +184,7 @@ impl Known {
             basis: said.map(|_| basis),
             at: said.map(|(at, _)| at),
             opted_out_at: self.opted_out_at,
+            opted_in_at: self.signal.filter(|(_, status)| *status == OptedIn).map(|(at, _)| at),
             suppressed: self.suppressed.map(|(reason, _)| reason),
             block_written_at: self.block_written_at,
         }
@@ -216,15 +217,15 @@ fn update(
     let mut after = before;
     change(&mut after);
     if after == before {
-        return Ok(Merged { changed: false, matters: false, released: 0 });
+        return Ok(Merged { changed: false, calls_for_action: false, released: 0 });
     }
     save(tx, person, channel, &after)?;
     let released = match !before.view().is_known() && after.view().is_known() {
         true => outbox::release_held(tx, person, now)?,
         false => 0,
     };
-    let matters = before.view().significance() != after.view().significance();
-    Ok(Merged { changed: true, matters, released })
+    let calls_for_action = !before.view().blocked() && after.view().blocked();
+    Ok(Merged { changed: true, calls_for_action, released })
 }
 
 fn load(tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<Known, StoreError> {

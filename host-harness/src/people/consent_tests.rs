@@ -69,7 +69,22 @@ fn a_later_flag_replaces_a_flag_but_outweighs_no_opt_out_at_brevo() {
     ]);
     assert_eq!(view.status, Some(OptedIn));
     assert!(!view.opt_in_outweighs(5), "the opt-out of 10 is newer than the signal of 5");
+    assert!(view.blocked(), "a flag lifts nothing");
     assert!(view.opt_in_outweighs(11));
+}
+
+#[test]
+fn only_what_can_change_something_at_brevo_calls_for_an_action() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("host.db")).unwrap();
+    let calls = |news| store.write(|tx| tell(tx, &news)).unwrap().calls_for_action;
+    assert!(!calls(News::Consent(OptedIn, Flag, 5)));
+    assert!(calls(News::Consent(OptedOut, Flag, 6)));
+    assert!(!calls(News::Consent(OptedOut, Flag, 7)), "blocked already");
+    assert!(calls(News::Consent(OptedOut, Signal, 8)), "said by the person");
+    assert!(calls(News::Consent(OptedIn, Signal, 9)));
+    assert!(calls(News::Consent(OptedOut, Flag, 10)), "blocked anew");
+    assert!(!calls(News::Suppression(SuppressionReason::HardBounce, 11)), "blocked already");
 }
 
 #[test]
@@ -145,6 +160,8 @@ proptest! {
     fn no_flag_lifts_an_explicit_opt_out(mut news in prop::collection::vec(any_news(), 0..8), at in 0..6i64) {
         news.retain(|n| !matches!(n, News::Consent(OptedIn, Signal, _)));
         news.push(News::Consent(OptedOut, Signal, at));
-        prop_assert_eq!(view_after(&news).status, Some(OptedOut));
+        let view = view_after(&news);
+        prop_assert_eq!(view.status, Some(OptedOut));
+        prop_assert!(view.blocked());
     }
 }

@@ -147,13 +147,13 @@ fn admit_one(
             (subject, text) = only_winners(&fold, person, upsert)?;
         }
         Payload::SetConsent(set) => {
-            if !consent::merge(tx, id.0, set, at, admission.now)?.matters {
+            if !consent::merge(tx, id.0, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
             }
         }
         Payload::SetSuppression(set) => {
-            if !consent::merge_suppression(tx, id.0, set, at, admission.now)?.matters {
+            if !consent::merge_suppression(tx, id.0, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
             }

@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::world::Millis;
 
 /// A verified webhook request, as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RawDelivery {
     /// Whose it is.
     pub installation: InstallationId,
@@ -22,6 +22,17 @@ pub struct RawDelivery {
     pub headers: Vec<(String, String)>,
     /// Byte for byte.
     pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for RawDelivery {
+    /// Without headers and body: they hold personal data.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawDelivery")
+            .field("installation", &self.installation)
+            .field("surface", &self.surface)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A row of the journal.

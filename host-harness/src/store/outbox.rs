@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Digest, StoreError};
+use crate::contract::Subject;
+use crate::registry::UpsertContact;
 use crate::world::Millis;
 
 /// Where an action stands. The numbers are stored and never change.
@@ -133,7 +135,8 @@ pub struct NewAction<'a> {
     pub not_before: Option<Millis>,
     /// Not to be done after.
     pub not_after: Option<Millis>,
-    /// A waiting action of the same person, name and key is replaced by this one.
+    /// A waiting upsert of the same person and key is replaced by this one, unless it carries
+    /// something that this one doesn't.
     pub coalesce_key: Option<&'a str>,
     /// Batch of the record.
     pub batch: i64,
@@ -172,19 +175,12 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
     if let Some(id) = known {
         return Ok(Admission::AlreadyAdmitted(id));
     }
-    if action.state == State::Waiting
-        && let (Some(key), Some(person)) = (action.coalesce_key, action.person)
-    {
-        tx.prepare_cached(
-            "UPDATE action SET state = 4, code = 'replaced', due_at = NULL
-             WHERE person = ?1 AND state IN (0, 1, 8, 9) AND state = 0
-               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4",
-        )?
-        .execute(params![person, action.name, key, action.installation])?;
+    if action.state == State::Waiting {
+        replace_waiting(tx, action)?;
     }
     let due_at = match action.state {
         State::Waiting => Some(action.not_before.unwrap_or(Millis::MIN).max(action.received_at)),
-        State::Held => action.not_after,
+        State::Held => action.not_after.map(|at| at + 1), // to expire
         _ => None,
     };
     tx.prepare_cached(
@@ -218,6 +214,56 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
     tx.prepare_cached("INSERT INTO effect (key, action) VALUES (?1, ?2)")?
         .execute(params![action.effect.0, id])?;
     Ok(Admission::Admitted(id))
+}
+
+/// Ends waiting contact upserts that the new one makes pointless: those of the same person and key
+/// that carry nothing which the new one doesn't. Consent, suppressions and events are never
+/// replaced: each of them counts.
+fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>) -> Result<(), StoreError> {
+    let (Some(key), Some(person), UPSERT) = (new.coalesce_key, new.person, new.name) else {
+        return Ok(());
+    };
+    let waiting: Vec<(i64, String, String)> = tx
+        .prepare_cached(
+            "SELECT id, subject, payload FROM action
+             WHERE person = ?1 AND state IN (0, 1, 8, 9) AND state = 0
+               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4",
+        )?
+        .query_map(params![person, UPSERT, key, new.installation], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    for (id, subject, payload) in waiting {
+        if carries_all(new, &subject, &payload) {
+            let to = Transition {
+                id,
+                from: State::Waiting,
+                to: State::Coalesced,
+                due_at: None,
+                code: Some("replaced"),
+                intent: None,
+            };
+            step(tx, &to)?;
+        }
+    }
+    Ok(())
+}
+
+const UPSERT: &str = "brevo/upsert-contact";
+
+fn carries_all(new: &NewAction<'_>, subject: &str, payload: &str) -> bool {
+    let parse = |subject: &str, payload: &str| {
+        let Ok(Subject::Person(person)) = serde_json::from_str(subject) else { return None };
+        Some((person, serde_json::from_str::<UpsertContact>(payload).ok()?))
+    };
+    let (Some((new_person, new)), Some((old_person, old))) =
+        (parse(new.subject, new.payload), parse(subject, payload))
+    else {
+        return false;
+    };
+    old.attributes.keys().all(|name| new.attributes.contains_key(name))
+        && (old_person.email.is_none() || new_person.email.is_some())
+        && (old_person.phone.is_none() || new_person.phone.is_some())
 }
 
 /// Makes a person's actions waiting again that were held for their consent or contact.

@@ -14,10 +14,10 @@ fn action(effect: u8) -> NewAction<'static> {
         installation: 1,
         destination: 1,
         person: Some(7),
-        subject: "{}",
+        subject: r#"{"Person":{"external_id":"u1","email":null,"phone":null,"aliases":[]}}"#,
         effect: Digest([effect; 16]),
         name: "brevo/upsert-contact",
-        payload: "{}",
+        payload: r#"{"attributes":{"FIRSTNAME":"Ada"}}"#,
         occurred_at: None,
         received_at: 10,
         rank: 0,
@@ -60,6 +60,24 @@ fn a_waiting_action_with_the_same_key_is_replaced_and_one_in_flight_is_not() {
     assert_eq!(state_of(&store, flying), State::InFlight);
     assert_eq!(state_of(&store, waiting), State::Coalesced);
     assert_eq!(state_of(&store, newest), State::Waiting);
+}
+
+#[test]
+fn nothing_is_replaced_that_the_new_action_does_not_carry() {
+    let (_directory, store) = store();
+    let keyed = |effect, payload| NewAction { coalesce_key: Some("contact"), payload, ..action(effect) };
+    let (other, consent) = store
+        .write::<_, StoreError>(|tx| {
+            let other = admit(tx, &keyed(1, r#"{"attributes":{"LASTNAME":"Lovelace"}}"#))?.id();
+            let consent = NewAction { name: "brevo/set-consent", ..keyed(2, "{}") };
+            let consent_id = admit(tx, &consent)?.id();
+            admit(tx, &keyed(3, r#"{"attributes":{"FIRSTNAME":"Ada"}}"#))?;
+            admit(tx, &NewAction { effect: Digest([4; 16]), ..consent })?;
+            Ok((other, consent_id))
+        })
+        .unwrap();
+    assert_eq!(state_of(&store, other), State::Waiting);
+    assert_eq!(state_of(&store, consent), State::Waiting);
 }
 
 #[test]

@@ -126,6 +126,7 @@ CREATE TABLE action (
   intent        TEXT                      -- JSON: progress of an effect of several calls
 );
 CREATE INDEX action_due ON action (destination, due_at) WHERE state IN (0, 1, 8, 9) AND due_at IS NOT NULL;
+CREATE INDEX action_in_flight ON action (destination) WHERE state = 1;
 CREATE INDEX action_lane ON action (person, id) WHERE state IN (0, 1, 8, 9);
 
 -- Every effect ever admitted to the outbox: replays and requeues end here.
@@ -144,6 +145,7 @@ CREATE TABLE person (
   fields       TEXT NOT NULL DEFAULT '{}', -- JSON: attribute -> [time, rank, observation, digest of value]; delivered
   refused      TEXT NOT NULL DEFAULT '{}' -- JSON: address attribute -> digest of the value that Brevo refused
 );
+CREATE INDEX person_contact ON person (destination, brevo_id) WHERE brevo_id IS NOT NULL;
 
 -- Names of people. External ids and aliases point to one person, addresses may be shared.
 CREATE TABLE identity (

@@ -31,15 +31,18 @@ impl Scale {
 
     /// Host time that runs `factor` times as fast, from now on.
     pub fn from_now(factor: f64) -> Self {
-        Self { epoch_ms: real_now(), factor }
+        Self { epoch_ms: real_now() as Millis, factor }
     }
 
     /// Host time for a real time.
     pub fn host(&self, real: Millis) -> Millis {
-        if self.factor == 1.0 {
-            return real;
-        }
-        self.epoch_ms + ((real - self.epoch_ms) as f64 * self.factor) as Millis
+        self.host_exact(real as f64)
+    }
+
+    /// With parts of a millisecond: in a fast scale they are seconds.
+    fn host_exact(&self, real_ms: f64) -> Millis {
+        let epoch = self.epoch_ms as f64;
+        (epoch + (real_ms - epoch) * self.factor) as Millis
     }
 
     /// Real duration of a host duration. A factor that is no positive number counts as 1.
@@ -57,18 +60,18 @@ impl Scale {
 pub struct Clock {
     scale: Scale,
     started: Instant,
-    started_at: Millis,
+    started_at_ms: f64,
 }
 
 impl Clock {
     /// A clock in this scale.
     pub fn new(scale: Scale) -> Self {
-        Self { scale, started: Instant::now(), started_at: real_now() }
+        Self { scale, started: Instant::now(), started_at_ms: real_now() }
     }
 
     /// Host time now.
     pub fn now(&self) -> Millis {
-        self.scale.host(self.started_at + self.started.elapsed().as_millis() as Millis)
+        self.scale.host_exact(self.started_at_ms + self.started.elapsed().as_secs_f64() * 1_000.0)
     }
 
     /// The scale it was made with.
@@ -77,8 +80,8 @@ impl Clock {
     }
 }
 
-fn real_now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as Millis
+fn real_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1_000.0
 }
 
 /// `2026-11-23T10:00:00.000Z`; the epoch where the time is out of range.

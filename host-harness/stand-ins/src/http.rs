@@ -4,27 +4,26 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Millis, Scale};
-use crate::faults::{Answer, Effect, Fault, Faults, Rule, Seen};
+use crate::control;
+use crate::faults::{Answer, Effect, Fault, Faults, Seen};
 use crate::journal::{Entry, Finding, FindingKind, Journal};
+use crate::outgoing::{Outgoing, outgoing};
 
 /// Largest body that is read; above it the answer is 413. Above every documented limit.
 const BODY_CAP: usize = 16 << 20;
@@ -208,7 +207,7 @@ async fn accept<V: Vendor>(listener: TcpListener, shared: Arc<Shared<V>>) {
 /// Ends the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the exchange ends here")]
-struct Close;
+pub(crate) struct Close;
 
 async fn serve<V: Vendor>(
     shared: Arc<Shared<V>>,
@@ -226,7 +225,7 @@ async fn serve<V: Vendor>(
     };
     if let Some(call) = request.path.strip_prefix("/_control/").map(str::to_owned) {
         request.body = Limited::new(body, BODY_CAP).collect().await.map_err(|_| Close)?.to_bytes();
-        return Ok(outgoing(control(&shared, &call, &request), None));
+        return Ok(outgoing(control::answer(&shared, &call, &request), None));
     }
     let template = shared.with(|vendor| vendor.template(&request.method, &request.path));
     let path = template.map_or_else(|| request.path.clone(), str::to_owned);
@@ -357,123 +356,5 @@ fn entry(request: &Request, path: String) -> Entry {
         fault: None,
         applied: false,
         findings: Vec::new(),
-    }
-}
-
-fn control<V: Vendor>(shared: &Shared<V>, call: &str, request: &Request) -> Reply {
-    let refused = |message: String| Reply::json(400, &json!({"error": message}));
-    let number = |name: &str, default: u64| {
-        let text = request.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        text.map_or(Ok(default), |text| text.parse().map_err(|_| refused(format!("{name} is not a number"))))
-    };
-    match (request.method.as_str(), call) {
-        ("GET", "faults") => listed(&shared.faults.all()),
-        ("DELETE", "faults") => {
-            shared.faults.clear();
-            Reply::empty(204)
-        }
-        ("POST", "faults") => match serde_json::from_slice::<Rule>(&request.body) {
-            Ok(rule) => match shared.faults.add(rule) {
-                Ok(id) => Reply::json(201, &json!({"id": id})),
-                Err(e) => refused(e.to_string()),
-            },
-            Err(e) => refused(e.to_string()),
-        },
-        ("GET", "journal") => {
-            let (after, limit) = match (number("after", 0), number("limit", 1_000)) {
-                (Ok(after), Ok(limit)) => (after, limit),
-                (Err(reply), _) | (_, Err(reply)) => return reply,
-            };
-            shared.with_journal(|journal| {
-                let rows = journal.entries().filter(|entry| entry.seq > after).take(limit as usize);
-                listed(&rows.collect::<Vec<_>>())
-            })
-        }
-        ("GET", "state") => shared.with(|vendor| Reply::json(200, &vendor.state(request.at))),
-        ("POST", call) => {
-            let body: Value = match serde_json::from_slice(&request.body) {
-                Ok(body) => body,
-                Err(e) => return refused(e.to_string()),
-            };
-            if call == "refuse" {
-                let Some(connections) = body["connections"].as_u64() else {
-                    return refused("connections must be a number".to_owned());
-                };
-                shared.faults.refuse_connections(connections);
-                return Reply::empty(204);
-            }
-            let answer = shared.with(|vendor| vendor.control(call, &body, request.at));
-            answer.unwrap_or_else(|| Reply::json(404, &json!({"error": "no such call"})))
-        }
-        _ => Reply::json(404, &json!({"error": "no such call"})),
-    }
-}
-
-fn listed<T: Serialize>(rows: &T) -> Reply {
-    match serde_json::to_value(rows) {
-        Ok(rows) => Reply::json(200, &rows),
-        Err(e) => Reply::json(500, &json!({"error": e.to_string()})),
-    }
-}
-
-fn outgoing(reply: Reply, cut: Option<usize>) -> Response<Outgoing> {
-    let body = Bytes::from(reply.body);
-    let promised = body.len() as u64;
-    let (body, breaks_off) = match cut {
-        Some(after) if after < body.len() => (body.slice(..after), true),
-        _ => (body, false),
-    };
-    let mut response = Response::new(Outgoing { body: Some(body), promised, breaks_off, flushed: false });
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in &reply.headers {
-        // A header that a person's rule asks for and HTTP can't carry is left out.
-        let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) else {
-            continue;
-        };
-        if name == CONTENT_TYPE {
-            response.headers_mut().insert(name, value);
-        } else {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
-}
-
-/// A body that may promise more than it holds.
-struct Outgoing {
-    body: Option<Bytes>,
-    promised: u64,
-    breaks_off: bool,
-    flushed: bool,
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Close;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Close>>> {
-        match self.body.take() {
-            Some(body) if !body.is_empty() => Poll::Ready(Some(Ok(Frame::data(body)))),
-            _ if !self.breaks_off => Poll::Ready(None),
-            // The connection writes out what it holds when the body has nothing ready; only then
-            // may it be broken off, or the client would not see the first bytes.
-            _ if !self.flushed => {
-                self.flushed = true;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            _ => Poll::Ready(Some(Err(Close))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Bytes::is_empty) && !self.breaks_off
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(if self.body.is_some() { self.promised } else { 0 })
     }
 }

@@ -163,6 +163,11 @@ impl Journal {
         &self.violations
     }
 
+    /// How many remarks of each kind there were.
+    pub fn findings(&self) -> &BTreeMap<FindingKind, u64> {
+        &self.findings
+    }
+
     /// How many remarks of a kind there were.
     pub fn count_of(&self, kind: FindingKind) -> u64 {
         self.findings.get(&kind).copied().unwrap_or(0)

@@ -34,9 +34,11 @@
 
 pub mod brevo;
 pub mod clock;
+mod control;
 pub mod faults;
 mod http;
 pub mod journal;
 pub mod moengage;
+mod outgoing;
 mod random;
 mod windows;

@@ -9,7 +9,7 @@ use stand_ins::clock::Scale;
 use stand_ins::faults::{Fault, Rule};
 use stand_ins::moengage::{Access, Family, MoEngage, Options, Reset};
 
-const IMPORTS: &str = "/v1/fileimports/import/status";
+const IMPORTS: &str = "/v1.0/data/fileimports/import/status";
 const V1: &str = "/core-services/v1/campaigns/search";
 const V5: &str = "/v5/campaigns/search";
 const SEGMENTS: &str = "/v3/custom-segments";

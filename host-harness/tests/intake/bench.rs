@@ -8,8 +8,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use host_harness::contract::StaticAnswer;
-use host_harness::intake::{self, Intake, Journal, Options, Parts, RawDelivery, Route, Routes, Verifier};
+use host_harness::intake::{self, Intake, Options, Parts, Route, Routes, Verifier};
 use host_harness::store::StoreError;
+use host_harness::store::installations::InstallationId;
+use host_harness::store::journal::{Journal, RawDelivery};
 use host_harness::world::{Clock, Millis};
 
 pub const TOKEN: &str = "00112233445566778899aabbccddeeff";
@@ -72,7 +74,7 @@ pub struct Bench {
 
 fn route(surface: &str, needs_body: bool, cap: usize) -> Route {
     Route {
-        installation: 7,
+        installation: InstallationId(7),
         tenant: "shop".into(),
         surface: surface.into(),
         verifier: Verifier {

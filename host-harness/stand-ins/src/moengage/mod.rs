@@ -5,16 +5,18 @@
 //!
 //! - The pushing side: [`streams`] sends batches to a target with the documented retries;
 //!   [`generator`] makes batches and says exactly what is in them.
-//! - The reading side: `POST /v1/fileimports/import/status`,
+//! - The reading side: `POST /v1.0/data/fileimports/import/status`,
 //!   `POST /core-services/v1/campaigns/search`, `POST /v5/campaigns/search`,
 //!   `GET /v3/custom-segments`. Each needs Basic (workspace and the family's key) and `MOE-APPKEY`.
 
+mod batch;
 mod codes;
 mod envelopes;
 pub mod generator;
 mod options;
 mod reads;
 pub mod streams;
+mod truth;
 mod workspace;
 
 use std::io;

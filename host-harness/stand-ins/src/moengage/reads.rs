@@ -73,7 +73,7 @@ fn body<T: DeserializeOwned>(request: &Request, shape: Shape, id: &str) -> Resul
 }
 
 impl Workspace {
-    /// `POST /v1/fileimports/import/status` (moengage: OpenAPI file of Data).
+    /// `POST /v1.0/data/fileimports/import/status` (moengage: OpenAPI file of Data).
     pub(super) fn import_status(&mut self, request: &Request, id: &str) -> Reply {
         let search: ImportStatus = match body(request, Shape::Data, id) {
             Ok(search) => search,

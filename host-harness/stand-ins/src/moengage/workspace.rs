@@ -131,7 +131,7 @@ fn basic(request: &Request) -> Option<(String, String)> {
 impl Vendor for Workspace {
     fn template(&self, method: &str, path: &str) -> Option<&'static str> {
         Some(match (method, path) {
-            ("POST", "/v1/fileimports/import/status") => "/v1/fileimports/import/status",
+            ("POST", "/v1.0/data/fileimports/import/status") => "/v1.0/data/fileimports/import/status",
             ("POST", "/v5/campaigns/search") => "/v5/campaigns/search",
             ("POST", "/core-services/v1/campaigns/search") => "/core-services/v1/campaigns/search",
             ("GET", "/v3/custom-segments") => "/v3/custom-segments",

@@ -1,0 +1,9 @@
+//! Brevo's API as this host uses it: one file for each family of calls, plain values in and out.
+//! What the calls mean for a person stands in `delivery`.
+
+pub mod account;
+pub mod attributes;
+pub mod contacts;
+pub mod errors;
+pub mod events;
+pub mod windows;

@@ -1,0 +1,339 @@
+//! Rate windows, kept ahead of time for each family of calls, and what Brevo's headers say on top.
+//!
+//! A window counts calls in twentieths of its period and forgets a twentieth only when its end has
+//! left the period, so that no sliding period ever holds more than is allowed.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Plan;
+use crate::world::{HttpResponse, Millis};
+
+/// Calls that Brevo counts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// Everything under `/contacts`.
+    Contacts,
+    /// `POST /events`.
+    Events,
+    /// `POST /events/batch`. Undocumented: counted as strictly as everything else.
+    EventsBatch,
+    /// Everything else, `GET /events` among it.
+    Other,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Contacts, Self::Events, Self::EventsBatch, Self::Other];
+
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Contacts => "contacts",
+            Self::Events => "events",
+            Self::EventsBatch => "events-batch",
+            Self::Other => "other",
+        }
+    }
+
+    /// (calls, seconds) of each window; developers.brevo.com, docs/api-limits.
+    pub fn limits(self, plan: Plan) -> Vec<(u32, u32)> {
+        match (self, plan) {
+            (Self::Contacts | Self::Events, Plan::General) => vec![(10, 1), (36_000, 3_600)],
+            (Self::Contacts | Self::Events, Plan::Advanced) => vec![(20, 1), (72_000, 3_600)],
+            (Self::Contacts | Self::Events, Plan::Extended) => vec![(60, 1)],
+            (Self::EventsBatch | Self::Other, Plan::General) => vec![(100, 3_600)],
+            (Self::EventsBatch | Self::Other, Plan::Advanced) => vec![(200, 3_600)],
+            (Self::EventsBatch | Self::Other, Plan::Extended) => vec![(600, 3_600)],
+        }
+    }
+}
+
+const SECOND: Millis = 1_000;
+/// Longest time that a header may close a family for; then one call finds out.
+const LONGEST_CLOSURE: Millis = 3_600 * SECOND;
+/// 429 without a usable header: 1 s, doubled each time, at most this.
+const LONGEST_BACKOFF: Millis = 60 * SECOND;
+/// Failures in a row after which calls stop for a while.
+const BREAKER_AFTER: u32 = 3;
+/// First and longest time that the breaker stays open.
+const BREAKER: (Millis, Millis) = (5 * SECOND, 300 * SECOND);
+
+/// The windows of one family.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Windows {
+    windows: Vec<Window>,
+    closed: Option<Closed>,
+    /// 429 answers in a row.
+    limited: u32,
+    /// Failures without an answer, or 5xx, in a row.
+    failures: u32,
+}
+
+/// Why a family is closed although its windows have room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// When it opens.
+    pub until: Millis,
+    /// Stable code.
+    pub code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Window {
+    calls: u32,
+    period: Millis,
+    /// Start of a slot and calls in it, oldest first.
+    slots: VecDeque<(Millis, u32)>,
+}
+
+impl Windows {
+    /// Empty windows of (calls, seconds).
+    pub fn new(limits: &[(u32, u32)]) -> Self {
+        let window = |&(calls, seconds): &(u32, u32)| Window {
+            calls,
+            period: Millis::from(seconds) * SECOND,
+            slots: VecDeque::new(),
+        };
+        Self { windows: limits.iter().map(window).collect(), closed: None, limited: 0, failures: 0 }
+    }
+
+    /// Takes over what a stored state has counted; limits stay as they are.
+    pub fn resume(&mut self, stored: Self) {
+        for window in &mut self.windows {
+            if let Some(known) = stored.windows.iter().find(|w| w.period == window.period) {
+                window.slots.clone_from(&known.slots);
+            }
+        }
+        (self.closed, self.limited, self.failures) = (stored.closed, stored.limited, stored.failures);
+    }
+
+    /// None where a call may be made now, otherwise when to ask again.
+    pub fn opens_at(&self, now: Millis) -> Option<Millis> {
+        let closed = self.closed.as_ref().map(|closed| closed.until);
+        let full = self.windows.iter().filter_map(|window| window.opens_at(now));
+        full.chain(closed).filter(|at| *at > now).max()
+    }
+
+    /// Why it is closed, where it is by an answer and not by a full window.
+    pub fn closed(&self, now: Millis) -> Option<&Closed> {
+        self.closed.as_ref().filter(|closed| closed.until > now)
+    }
+
+    /// Counts one call.
+    pub fn count(&mut self, now: Millis) {
+        for window in &mut self.windows {
+            window.count(now);
+        }
+    }
+
+    /// Closes the family, never for less than it is closed already.
+    pub fn close(&mut self, until: Millis, code: &str) {
+        if self.closed.as_ref().is_none_or(|closed| closed.until < until) {
+            self.closed = Some(Closed { until, code: code.to_owned() });
+        }
+    }
+
+    /// Obeys an answer: its rate headers, and for 429 the wait that it asks for.
+    pub fn heed(&mut self, answer: &HttpResponse, now: Millis) {
+        if answer.status == 429 {
+            self.limited += 1;
+            let backoff = LONGEST_BACKOFF.min(SECOND << (self.limited - 1).min(6));
+            let wait = reset(answer).or_else(|| seconds(answer.header("retry-after"))).unwrap_or(backoff);
+            self.close(now + wait, "rate-limited");
+            return;
+        }
+        self.limited = 0;
+        if answer.status >= 500 {
+            return self.fail(now);
+        }
+        self.failures = 0;
+        // docs/api-limits: `x-sib-ratelimit-remaining`, and `-reset` in seconds left.
+        if answer.header("x-sib-ratelimit-remaining").and_then(digits) == Some(0)
+            && let Some(wait) = reset(answer)
+        {
+            self.close(now + wait, "rate-limited");
+        }
+    }
+
+    /// Counts a call without an answer. After a few in a row calls stop for a while, so that an
+    /// outage does not use up every action's attempts.
+    pub fn fail(&mut self, now: Millis) {
+        self.failures += 1;
+        if self.failures >= BREAKER_AFTER {
+            let wait = BREAKER.1.min(BREAKER.0 << (self.failures - BREAKER_AFTER).min(10));
+            self.close(now + wait, "brevo-unavailable");
+        }
+    }
+}
+
+impl Window {
+    fn slot(&self) -> Millis {
+        (self.period / 20).max(1)
+    }
+
+    fn opens_at(&self, now: Millis) -> Option<Millis> {
+        let leaves = |start: Millis| start.min(now) + self.slot() + self.period;
+        let used = self.slots.iter().filter(|(start, _)| leaves(*start) > now).map(|(_, n)| n).sum::<u32>();
+        let mut excess = (used + 1).checked_sub(self.calls).filter(|excess| *excess > 0)?;
+        for (start, count) in self.slots.iter().filter(|(start, _)| leaves(*start) > now) {
+            excess = excess.saturating_sub(*count);
+            if excess == 0 {
+                return Some(leaves(*start));
+            }
+        }
+        Some(now + self.period) // a window of no calls at all
+    }
+
+    fn count(&mut self, now: Millis) {
+        let (slot, period) = (self.slot(), self.period);
+        for (start, _) in &mut self.slots {
+            *start = (*start).min(now); // the clock went back
+        }
+        while self.slots.front().is_some_and(|(start, _)| start + slot + period <= now) {
+            self.slots.pop_front();
+        }
+        let start = now - now.rem_euclid(slot);
+        match self.slots.back_mut() {
+            Some((last, count)) if *last >= start => *count += 1,
+            _ => self.slots.push_back((start, 1)),
+        }
+    }
+}
+
+fn reset(answer: &HttpResponse) -> Option<Millis> {
+    seconds(answer.header("x-sib-ratelimit-reset"))
+}
+
+/// A wait of whole seconds, between one second and [`LONGEST_CLOSURE`]. Anything else is not one.
+fn seconds(text: Option<&str>) -> Option<Millis> {
+    let seconds = digits(text?)?;
+    Some(seconds.saturating_mul(SECOND).clamp(SECOND, LONGEST_CLOSURE))
+}
+
+fn digits(text: &str) -> Option<Millis> {
+    let plain = !text.is_empty() && text.len() <= 12 && text.bytes().all(|b| b.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)]) -> HttpResponse {
+        let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        HttpResponse { status, headers, body: Vec::new() }
+    }
+
+    proptest! {
+        #[test]
+        fn no_sliding_period_holds_more_than_allowed(
+            gaps in prop::collection::vec(0..400i64, 1..200),
+            calls in 1..12u32,
+        ) {
+            let mut windows = Windows::new(&[(calls, 1)]);
+            let mut now = 1_000_000;
+            let mut made: Vec<Millis> = Vec::new();
+            for gap in gaps {
+                now += gap;
+                match windows.opens_at(now) {
+                    Some(at) => prop_assert!(at > now),
+                    None => {
+                        windows.count(now);
+                        made.push(now);
+                    }
+                }
+            }
+            for (first, at) in made.iter().enumerate() {
+                let within = made[first..].iter().filter(|t| **t < at + 1_000).count();
+                prop_assert!(within <= calls as usize);
+            }
+        }
+
+        #[test]
+        fn waiting_until_it_opens_is_enough(calls in 1..12u32, made in 1..60usize) {
+            let mut windows = Windows::new(&[(calls, 1), (calls * 3, 10)]);
+            let mut now = 77;
+            for _ in 0..made {
+                while let Some(at) = windows.opens_at(now) {
+                    prop_assert!(at > now && at <= now + 11_000);
+                    now = at;
+                }
+                windows.count(now);
+            }
+        }
+    }
+
+    #[test]
+    fn n13_a_429_waits_as_it_says_or_backs_off() {
+        let limits = Family::Contacts.limits(Plan::General);
+        let wait = |headers: &[(&str, &str)]| {
+            let mut windows = Windows::new(&limits);
+            windows.heed(&answer(429, headers), 0);
+            windows.opens_at(0).unwrap()
+        };
+        assert_eq!(wait(&[("x-sib-ratelimit-reset", "7"), ("retry-after", "9")]), 7_000);
+        assert_eq!(wait(&[("retry-after", "9")]), 9_000);
+        assert_eq!(wait(&[("x-sib-ratelimit-reset", "0")]), 1_000);
+        assert_eq!(wait(&[("x-sib-ratelimit-reset", "99999999999")]), 3_600_000);
+        for bad in ["-1", "+7", " 7", "7.5", "1e3", "NaN", "inf", "", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+            assert_eq!(wait(&[("retry-after", bad)]), 1_000, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_429_without_headers_backs_off_up_to_a_minute() {
+        let mut windows = Windows::new(&[(1_000, 1)]);
+        let mut waits = Vec::new();
+        let mut now = 0;
+        for _ in 0..8 {
+            windows.heed(&answer(429, &[]), now);
+            let opens = windows.opens_at(now).unwrap();
+            waits.push((opens - now) / 1_000);
+            now = opens;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn nothing_left_closes_until_the_reset() {
+        let mut windows = Windows::new(&[(1_000, 1)]);
+        let used_up = [("x-sib-ratelimit-remaining", "0"), ("x-sib-ratelimit-reset", "12")];
+        windows.heed(&answer(204, &used_up), 0);
+        assert_eq!(windows.opens_at(0), Some(12_000));
+        assert_eq!(windows.opens_at(12_000), None);
+    }
+
+    #[test]
+    fn n14_failures_in_a_row_stop_the_calls_for_a_while() {
+        let mut windows = Windows::new(&[(1_000, 1)]);
+        windows.fail(0);
+        windows.heed(&answer(502, &[]), 0);
+        assert_eq!(windows.opens_at(0), None);
+        windows.fail(0);
+        assert_eq!(windows.opens_at(0), Some(5_000));
+        windows.fail(5_000);
+        assert_eq!(windows.opens_at(5_000), Some(15_000));
+        windows.heed(&answer(204, &[]), 15_000);
+        windows.fail(15_000);
+        assert_eq!(windows.opens_at(15_000), None, "one success starts the count anew");
+    }
+
+    #[test]
+    fn counts_survive_storage_and_a_clock_that_goes_back() {
+        let mut windows = Windows::new(&[(2, 10)]);
+        windows.count(50_000);
+        windows.count(50_000);
+        let stored = serde_json::from_str(&serde_json::to_string(&windows).unwrap()).unwrap();
+        let mut again = Windows::new(&[(2, 10)]);
+        again.resume(stored);
+        assert!(again.opens_at(50_001).is_some());
+        let back = 20_000;
+        assert!(again.opens_at(back).unwrap() <= back + 10_500);
+    }
+}

@@ -1,0 +1,13 @@
+//! The engine against a Brevo in memory, under a clock that is moved by hand.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod bench;
+mod fake;
+
+mod addresses;
+mod consents;
+mod contacts;
+mod events;
+mod faults;
+mod orders;

@@ -1,0 +1,157 @@
+//! Calls under the account's rate windows, and why a sequence of calls stops.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::outcome::End;
+use super::{Delivery, DestinationOptions};
+use crate::brevo::account::{Call, NoAnswer};
+use crate::brevo::errors::Problem;
+use crate::brevo::windows::{Family, Windows};
+use crate::crash;
+use crate::store::StoreError;
+use crate::world::{HttpResponse, Millis, TransportErrorKind};
+
+/// Why a sequence of calls doesn't go on.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It has come to an end.
+    End(End),
+    /// The rate window is closed until then. Nothing was sent.
+    Closed(Millis),
+    /// There is no API key. Nothing was sent.
+    NoKey,
+    /// The operator's address policy forbids the account's address. Nothing was sent.
+    Denied,
+    /// The network failed before anything was sent.
+    NotSent,
+    /// The request left, and no answer came.
+    NoAnswer,
+    /// Brevo refused a call of that family.
+    Problem(Problem, Family),
+    /// The store failed.
+    Store(StoreError),
+}
+
+/// Calls about contacts, which most are. Calls about events name their family.
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem, Family::Contacts)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<End> for Stop {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
+}
+
+impl Delivery {
+    /// Sends one call, if its window is open, and obeys what the answer says about the rate.
+    pub(super) fn call(&self, call: &Call) -> Result<HttpResponse, Stop> {
+        let now = self.world.now();
+        self.with_rates(|rates| {
+            let Some(windows) = rates.get_mut(&call.family) else { return Ok(()) };
+            match windows.opens_at(now) {
+                Some(at) => Err(Stop::Closed(at)),
+                None => {
+                    windows.count(now);
+                    Ok(())
+                }
+            }
+        })?;
+        let result = self.client.send(call);
+        crash::point("delivery-after-answer");
+        let now = self.world.now();
+        self.with_rates(|rates| {
+            let Some(windows) = rates.get_mut(&call.family) else { return };
+            match &result {
+                Ok(answer) => windows.heed(answer, now),
+                Err(NoAnswer::Transport(_)) => windows.fail(now),
+                Err(NoAnswer::NoKey) => {}
+            }
+        });
+        match result {
+            Ok(answer) => {
+                tracing::debug!(call = call.label, status = answer.status, "brevo answered");
+                Ok(answer)
+            }
+            Err(NoAnswer::NoKey) => Err(Stop::NoKey),
+            Err(NoAnswer::Transport(error)) => {
+                tracing::warn!(call = call.label, kind = ?error.kind, sent = error.request_sent, "no answer from brevo");
+                Err(match error {
+                    error if error.request_sent => Stop::NoAnswer,
+                    error if error.kind == TransportErrorKind::Denied => Stop::Denied,
+                    _ => Stop::NotSent,
+                })
+            }
+        }
+    }
+
+    /// When the family opens; none where it is open.
+    pub(super) fn opens_at(&self, family: Family, now: Millis) -> Option<Millis> {
+        self.with_rates(|rates| rates.get(&family)?.opens_at(now))
+    }
+
+    pub(super) fn close_family(&self, family: Family, until: Millis, code: &str) {
+        self.with_rates(|rates| {
+            if let Some(windows) = rates.get_mut(&family) {
+                windows.close(until, code);
+            }
+        });
+    }
+
+    fn with_rates<T>(&self, body: impl FnOnce(&mut BTreeMap<Family, Windows>) -> T) -> T {
+        body(&mut self.rates.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Stores the windows with whatever transaction is under way.
+    pub(super) fn save_rates(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        let states = self.with_rates(|rates| {
+            let state =
+                |(family, windows): (&Family, &Windows)| Ok((*family, serde_json::to_string(windows)?));
+            rates.iter().map(state).collect::<Result<Vec<_>, serde_json::Error>>()
+        });
+        for (family, state) in states.map_err(|_| StoreError::Unreadable("rate"))? {
+            tx.prepare_cached(
+                "INSERT INTO rate (bucket, state) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET state = ?2 WHERE state <> ?2",
+            )?
+            .execute(params![bucket(&self.options, family), state])?;
+        }
+        Ok(())
+    }
+}
+
+/// The windows of the plan, with what was counted before the start.
+pub(super) fn load_rates(
+    tx: &Transaction<'_>,
+    options: &DestinationOptions,
+) -> Result<BTreeMap<Family, Windows>, StoreError> {
+    let mut rates = BTreeMap::new();
+    for family in Family::ALL {
+        let limits = options.limits.get(&family).cloned().unwrap_or_else(|| family.limits(options.plan));
+        let mut windows = Windows::new(&limits);
+        let stored: Option<String> = tx
+            .prepare_cached("SELECT state FROM rate WHERE bucket = ?1")?
+            .query_row([bucket(options, family)], |row| row.get(0))
+            .optional()?;
+        if let Some(text) = stored {
+            windows.resume(serde_json::from_str(&text).map_err(|_| StoreError::Unreadable("rate"))?);
+        }
+        rates.insert(family, windows);
+    }
+    Ok(rates)
+}
+
+fn bucket(options: &DestinationOptions, family: Family) -> String {
+    format!("brevo:{}:{}", options.destination.0, family.as_str())
+}

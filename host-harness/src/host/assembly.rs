@@ -1,0 +1,278 @@
+//! From a configuration to the parts of a running host.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{Connector, Host, Plugins, STORE_FILE, StartError, WebhookAddress};
+use crate::brevo::account::BASE_URL;
+use crate::config::{ConnectorConfig, Destination, HostConfig, Slot};
+use crate::contract::{Profile, RateWindow, Surface};
+use crate::delivery::{Delivery, DestinationOptions};
+use crate::egress::spool::Spool;
+use crate::egress::{Access, transport};
+use crate::intake::{self, Intake, Parts as IntakeParts, Refused, Route, Routes, Verified, Verifier};
+use crate::manifest::inbound::{self, Presented};
+use crate::manifest::{Auth, Manifest};
+use crate::people::tombstone;
+use crate::pipeline::{Installed, Pipeline, Policy};
+use crate::plugin::limits::Limits;
+use crate::plugin::{ConfigureError, Plugin, Runtime, RuntimeOptions};
+use crate::secrets::{SecretSource, SlotSecrets};
+use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
+use crate::store::journal::GroupCommit;
+use crate::store::{Store, StoreError, jobs};
+use crate::world::{SystemClock, SystemRandom, World};
+
+/// Everything that the threads share.
+pub(super) struct Parts {
+    pub store: Arc<Store>,
+    pub world: World,
+    pub pipeline: Arc<Pipeline>,
+    pub deliveries: Vec<Arc<Delivery>>,
+    pub policy: Policy,
+    doors: Vec<Door>,
+}
+
+/// An installation's way in.
+struct Door {
+    row: Installation,
+    manifest: Manifest,
+    settings: Value,
+    secrets: Arc<dyn SecretSource>,
+}
+
+pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<Parts, StartError> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|e| StartError::Io("the data directory", e))?;
+    let world = World {
+        clock: Arc::new(SystemClock::new(config.time)),
+        random: Arc::new(SystemRandom),
+        transport: transport::network(),
+    };
+    let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
+    store.write(|tx| tombstone::ensure_salt(tx, &*world.random))?;
+    let plugins = load(config, connectors)?;
+
+    let mut installed = Vec::new();
+    let mut doors = Vec::new();
+    let mut accounts: BTreeMap<DestinationId, Account<'_>> = BTreeMap::new();
+    for tenant in &config.tenants {
+        for connector in &tenant.connectors {
+            let plugin = plugins
+                .get(&connector.name)
+                .ok_or_else(|| StartError::UnknownConnector(tenant.name.clone(), connector.name.clone()))?;
+            let profile = profile(plugin, &tenant.name, connector)?;
+            let row = store.write(|tx| {
+                let new = NewInstallation {
+                    tenant: &tenant.name,
+                    destination: &tenant.brevo.account,
+                    component: &plugin.digest(),
+                    settings: &connector.settings_json,
+                    profile: &profile,
+                };
+                let row = installations::install(tx, &new, &*world.random)?;
+                jobs::ensure(tx, &row, world.now())?;
+                Ok::<_, StoreError>(row)
+            })?;
+            let account = accounts
+                .entry(row.destination)
+                .or_insert_with(|| Account { destination: &tenant.brevo, targets: Vec::new() });
+            if !same_account(account.destination, &tenant.brevo) {
+                return Err(StartError::AccountConflict(tenant.brevo.account.clone()));
+            }
+            account.targets.push((row.id, profile.targets.clone()));
+            let secrets = secrets(&connector.slots);
+            doors.push(Door {
+                row: row.clone(),
+                manifest: plugin.manifest().clone(),
+                settings: serde_json::from_str(&connector.settings_json).unwrap_or(Value::Null),
+                secrets: secrets.clone(),
+            });
+            installed.push(Arc::new(install(config, &world, &store, plugin, connector, row, secrets)?));
+        }
+    }
+    let deliveries = accounts
+        .into_iter()
+        .map(|(id, account)| delivery(config, &world, &store, id, account))
+        .collect::<Result<_, _>>()?;
+    let policy = Policy::default();
+    let pipeline = Arc::new(Pipeline::new(store.clone(), world.clone(), policy, installed));
+    Ok(Parts { store, world, pipeline, deliveries, policy, doors })
+}
+
+fn load(config: &HostConfig, connectors: &[Connector]) -> Result<Plugins, StartError> {
+    let cache = Some(super::code_cache(config));
+    let runtime = Runtime::new(RuntimeOptions { cache, ..RuntimeOptions::default() })?;
+    connectors
+        .iter()
+        .map(|connector| {
+            let name = connector.manifest.connector.clone();
+            match runtime.load(&connector.component, &connector.manifest) {
+                Ok(plugin) => Ok((name, plugin)),
+                Err(error) => Err(StartError::Load(name, error)),
+            }
+        })
+        .collect()
+}
+
+fn profile(plugin: &Plugin, tenant: &str, connector: &ConnectorConfig) -> Result<Arc<Profile>, StartError> {
+    plugin.configure(&connector.settings_json).map_err(|error| match error {
+        ConfigureError::Settings(problems) | ConfigureError::Profile(problems) => {
+            StartError::Settings { tenant: tenant.to_owned(), connector: connector.name.clone(), problems }
+        }
+        ConfigureError::Fault { .. } => {
+            StartError::Guest(tenant.to_owned(), connector.name.clone(), error.to_string())
+        }
+    })
+}
+
+fn install(
+    config: &HostConfig,
+    world: &World,
+    store: &Arc<Store>,
+    plugin: &Plugin,
+    connector: &ConnectorConfig,
+    row: Installation,
+    secrets: Arc<dyn SecretSource>,
+) -> Result<Installed, StartError> {
+    let access = Arc::new(Access {
+        installation: row.key.hex(),
+        manifest: plugin.manifest().clone(),
+        settings: serde_json::from_str(&connector.settings_json).unwrap_or(Value::Null),
+        overrides: connector.endpoints.clone(),
+        allow_private: config.allow_private_addresses,
+        secrets,
+        rates: store.clone(),
+        spool: Some(Spool::new(&config.data_dir.join("spool"))),
+        world: world.clone(),
+    });
+    let windows: BTreeMap<String, Vec<RateWindow>> =
+        row.profile.resources.iter().map(|spec| (spec.name.clone(), spec.rate_windows.clone())).collect();
+    Ok(Installed {
+        row,
+        settings: connector.settings_json.clone(),
+        guest: Arc::new(plugin.clone()),
+        outside: Box::new(move |resource| {
+            let windows = windows.get(resource).map_or(&[][..], Vec::as_slice);
+            Arc::new(access.unit(resource, windows, Limits::DEFAULT.wall))
+        }),
+    })
+}
+
+/// A Brevo account as the first tenant that uses it describes it.
+struct Account<'a> {
+    destination: &'a Destination,
+    targets: Vec<(installations::InstallationId, crate::contract::Targets)>,
+}
+
+fn same_account(one: &Destination, other: &Destination) -> bool {
+    one.base_url == other.base_url
+        && one.plan == other.plan
+        && one.unknown_consent == other.unknown_consent
+        && one.create_attributes == other.create_attributes
+}
+
+fn delivery(
+    config: &HostConfig,
+    world: &World,
+    store: &Arc<Store>,
+    id: DestinationId,
+    account: Account<'_>,
+) -> Result<Arc<Delivery>, StartError> {
+    let key = account.destination.api_key.current.clone();
+    let options = DestinationOptions {
+        destination: id,
+        base_url: account.destination.base_url.clone().unwrap_or_else(|| BASE_URL.to_owned()),
+        api_key: Arc::new(move || Some(key.clone())),
+        allow_private: config.allow_private_addresses,
+        plan: account.destination.plan,
+        limits: BTreeMap::new(),
+        unknown_consent: account.destination.unknown_consent,
+        create_attributes: account.destination.create_attributes,
+        targets: account.targets,
+        policy: crate::delivery::Policy::default(),
+    };
+    let delivery = Delivery::new(store.clone(), world.clone(), options)?;
+    let unknown = delivery.recover()?;
+    if unknown > 0 {
+        tracing::info!(destination = id.0, unknown, "calls whose outcome is unknown are being looked at");
+    }
+    Ok(Arc::new(delivery))
+}
+
+fn secrets(slots: &BTreeMap<String, Slot>) -> Arc<dyn SecretSource> {
+    let mut secrets = SlotSecrets::new();
+    for (name, slot) in slots {
+        let values = [Some(slot.current.clone()), slot.previous.clone()].into_iter().flatten();
+        secrets = secrets.with(name, values.collect::<Vec<SecretString>>());
+    }
+    Arc::new(secrets)
+}
+
+/// Opens every surface.
+pub(super) fn listen(
+    config: &HostConfig,
+    parts: &Parts,
+) -> Result<(Intake, Vec<WebhookAddress>), StartError> {
+    let mut routes = Routes::new();
+    let mut addresses = Vec::new();
+    for door in &parts.doors {
+        for surface in &door.row.profile.surfaces {
+            let Some(scheme) = door.manifest.inbound.get(&surface.verification) else {
+                continue; // the runtime refuses a profile that names a scheme the manifest lacks
+            };
+            routes.add(&door.row.intake_token, route(door, surface, scheme.clone()));
+            addresses.push(WebhookAddress {
+                tenant: door.row.tenant.clone(),
+                connector: door.row.connector.clone(),
+                surface: surface.name.clone(),
+                path: intake::path(&door.row.intake_token, &surface.name),
+            });
+        }
+    }
+    let intake = Intake::start(IntakeParts {
+        address: config.intake,
+        routes,
+        journal: Arc::new(GroupCommit::new(parts.store.clone())),
+        clock: parts.world.clock.clone(),
+        options: intake::Options::default(),
+    })
+    .map_err(|error| StartError::Listen(config.intake, error))?;
+    Ok((intake, addresses))
+}
+
+fn route(door: &Door, surface: &Surface, scheme: Auth) -> Route {
+    let (settings, secrets) = (door.settings.clone(), door.secrets.clone());
+    let needs_body = matches!(scheme, Auth::Digest(_));
+    let challenge = match scheme {
+        Auth::Basic { .. } => Some("Basic realm=\"webhook\""),
+        Auth::Bearer { .. } => Some("Bearer"),
+        _ => None,
+    };
+    let slot = scheme.slot().map(str::to_owned);
+    let check = move |headers: &http::HeaderMap, body: &[u8]| {
+        let live = slot.as_deref().map(|slot| secrets.get(slot)).unwrap_or_default();
+        let presented = Presented { headers, path: &[], body };
+        match inbound::verify(&scheme, &presented, &settings, &live) {
+            Ok(verified) => Ok(Verified { credential: verified.header }),
+            Err(refused) => Err(Refused { code: refused.code.as_str() }),
+        }
+    };
+    Route {
+        installation: door.row.id,
+        tenant: door.row.tenant.clone(),
+        surface: surface.name.clone(),
+        verifier: Verifier { needs_body, challenge, check: Box::new(check) },
+        answer: surface.answer.clone(),
+        body_cap: surface.body_cap as usize,
+        headers: surface.headers.clone(),
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.workers.stop();
+    }
+}

@@ -1,0 +1,3 @@
+//! What an operator sees and orders.
+
+pub mod accounting;

@@ -1,0 +1,123 @@
+//! Behaviour that a tenant can change and that has a default.
+
+use serde_json::value::RawValue;
+
+use super::mapping::is_event_name;
+use super::problem::{Problems, below};
+use crate::json::Scalar;
+
+/// Behaviour with defaults.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Milliseconds after which an event is not sent any more.
+    pub max_event_age: i64,
+    /// Whether codes that MoEngage does not publish and the mapping does not name are sent.
+    pub carry_unknown_events: bool,
+    /// Prefix of the Brevo names that are derived from codes.
+    pub event_prefix: String,
+    /// The user attribute that holds the e-mail address.
+    pub email_attribute: String,
+    /// Whether a number without plus sign is international.
+    pub bare_phones_are_international: bool,
+    /// A uid that contains this is an anonymous visitor's; none switches the rule off.
+    pub anonymous_uid: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_event_age: 24 * 3_600_000,
+            carry_unknown_events: true,
+            event_prefix: "moengage_".to_owned(),
+            // The recipient's address is a configurable attribute in MoEngage, `u_em` by default
+            // (MD:user-guide/campaigns-and-channels/email/getting-started-with-email/suppression-updates.mdx).
+            email_attribute: "u_em".to_owned(),
+            bare_phones_are_international: false,
+            // JULO's receiver (juloserver, app `moengage`) takes such ids for anonymous visitors.
+            anonymous_uid: Some("anon".to_owned()),
+        }
+    }
+}
+
+/// Reads `options`.
+pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Options> {
+    const KNOWN: [&str; 6] =
+        ["max_event_age", "unknown_events", "event_prefix", "email_attribute", "phones", "anonymous_uid"];
+    let object = problems.object(path, raw)?;
+    let mut options = Options::default();
+    for (key, raw) in object.entries() {
+        let path = below(path, key);
+        match key {
+            "max_event_age" => {
+                if let Some(text) = problems.text(&path, raw) {
+                    match duration(&text) {
+                        Some(age) => options.max_event_age = age,
+                        None => problems.add(
+                            "bad-duration",
+                            &path,
+                            "It is not a duration from 1 second to 365 days.",
+                            "Write a number and s, m, h or d, for instance \"24h\".",
+                        ),
+                    }
+                }
+            }
+            "unknown_events" => {
+                if let Some(text) = problems.one_of(&path, raw, "unknown-choice", &["carry", "drop"]) {
+                    options.carry_unknown_events = text == "carry";
+                }
+            }
+            "event_prefix" => {
+                if let Some(text) = problems.text(&path, raw) {
+                    if text.len() > 100 || !is_event_name(&text) {
+                        problems.add(
+                            "bad-event-prefix",
+                            &path,
+                            "The prefix is not 1 to 100 letters, digits, underscores or hyphens.",
+                            "Use a prefix such as \"moengage_\".",
+                        );
+                    } else {
+                        options.event_prefix = text.into_owned();
+                    }
+                }
+            }
+            "email_attribute" => {
+                if let Some(text) = problems.text(&path, raw) {
+                    options.email_attribute = text.into_owned();
+                }
+            }
+            "phones" => {
+                let allowed = ["e164", "bare-is-international"];
+                if let Some(text) = problems.one_of(&path, raw, "unknown-choice", &allowed) {
+                    options.bare_phones_are_international = text == "bare-is-international";
+                }
+            }
+            "anonymous_uid" => match Scalar::of(raw) {
+                Scalar::Text(text) => {
+                    options.anonymous_uid = Some(text.into_owned()).filter(|text| !text.is_empty());
+                }
+                _ => {
+                    problems.text(&path, raw);
+                }
+            },
+            _ => problems.unknown_key(&path, &KNOWN),
+        }
+    }
+    Some(options)
+}
+
+/// `30m`, `24h`, `7d`: milliseconds, from a second to 365 days.
+fn duration(text: &str) -> Option<i64> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let unit = match unit {
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let value = digits.parse::<i64>().ok()?.checked_mul(unit)?;
+    (1000..=365 * 86_400_000).contains(&value).then_some(value)
+}

@@ -1,0 +1,160 @@
+//! What is declared is held against what is made: schemas, targets and the manifest.
+
+use moengage_connector::{
+    Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, PageRequest, Position, Settings, configure,
+    fetch_page,
+};
+use serde_json::{Value, json};
+
+use crate::{NOW, body, event, map, plain, plain_settings, take};
+
+/// As much of JSON Schema as the two schemas use. An unknown keyword fails.
+fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    for (keyword, rule) in schema.as_object().unwrap() {
+        let ok = match keyword.as_str() {
+            "$schema" | "title" | "description" => true,
+            "type" => match rule.as_str().unwrap() {
+                "object" => value.is_object(),
+                "string" => value.is_string(),
+                "boolean" => value.is_boolean(),
+                "integer" => value.is_i64() || value.is_u64(),
+                other => panic!("type {other}"),
+            },
+            "enum" => rule.as_array().unwrap().contains(value),
+            "required" => {
+                rule.as_array().unwrap().iter().all(|key| value.get(key.as_str().unwrap()).is_some())
+            }
+            "additionalProperties" => {
+                assert_eq!(rule, &json!(false));
+                value.as_object().unwrap().keys().all(|key| schema["properties"].get(key).is_some())
+            }
+            "properties" => {
+                for (key, schema) in rule.as_object().unwrap() {
+                    if let Some(value) = value.get(key) {
+                        violations(schema, value, &format!("{at}/{key}"), found);
+                    }
+                }
+                true
+            }
+            "pattern" => {
+                assert_eq!(rule, r"^\+[1-9][0-9]{6,14}$");
+                let digits = value.as_str().unwrap().strip_prefix('+').unwrap_or("");
+                (7..=15).contains(&digits.len())
+                    && !digits.starts_with('0')
+                    && digits.bytes().all(|b| b.is_ascii_digit())
+            }
+            other => panic!("keyword {other}"),
+        };
+        if !ok {
+            found.push(format!("{at}: {keyword}"));
+        }
+    }
+}
+
+pub fn assert_fits_schema(kind: &str, body: &Value) {
+    let profile = configure(&plain_settings().to_string()).unwrap();
+    let (_, schema) = profile.surfaces[0].schemas.iter().find(|(name, _)| name == kind).unwrap();
+    let mut found = Vec::new();
+    violations(&serde_json::from_str(schema).unwrap(), body, "", &mut found);
+    assert!(found.is_empty(), "{found:?} in {body}");
+}
+
+#[test]
+fn real_bodies_fit_the_declared_schemas() {
+    let full = event(json!({
+        "user_attributes": {"moengage_user_id": "m", "u_em": "a@b.co", "u_mb": "+491701234567", "moe_unsubscribe": false,
+            "moe_spam": false, "moe_hard_bounce": true, "moe_email_optin_status": "DOUBLE_OPTED_IN",
+            "moe_sms_subscription": "subscribed", "moe_em_unsub_categories": ["Promotional"], "nested": {"a": [1, null]}},
+        "event_attributes": {"moe_project_name": "shop", "moe_campaign_tags": ["a"]}
+    }));
+    let bare = event(json!({
+        "event_uuid": "u", "event_name": null, "event_time": null, "event_type": null, "event_source": null,
+        "email_id": null, "event_attributes": null, "user_attributes": null, "device_attributes": null
+    }));
+    let outcome = take(&plain(), &[full, bare]);
+    assert_eq!(outcome.records.len(), 4);
+    for record in &outcome.records {
+        assert_fits_schema(&record.kind, &body(record));
+    }
+    // The schemas do refuse something.
+    let mut found = Vec::new();
+    let profile = configure(&plain_settings().to_string()).unwrap();
+    let schema = serde_json::from_str(&profile.surfaces[0].schemas[0].1).unwrap();
+    violations(&schema, &json!({"phone": "0170", "extra": 1}), "", &mut found);
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[test]
+fn every_action_stays_within_the_declared_targets() {
+    let settings = plain();
+    let targets = configure(&plain_settings().to_string()).unwrap().targets;
+    let attributes = json!({"u_fn": "A", "u_ln": "B", "u_gd": "f", "u_bd": "1990-01-01", "x": 1});
+    let codes = ["MOE_EMAIL_OPEN", "n_i_s", "Device Uninstall", "VIEW RADAR", "購入"];
+    for code in codes {
+        let outcome = take(&settings, &[event(json!({"event_code": code, "user_attributes": attributes}))]);
+        for record in &outcome.records {
+            let Mapping::Actions(actions) = map(&settings, record).unwrap() else { panic!("nothing") };
+            for action in actions {
+                let payload: Value = serde_json::from_str(&action.payload).unwrap();
+                match action.name.as_str() {
+                    "brevo/upsert-contact" => {
+                        let names: Vec<_> = payload["attributes"].as_object().unwrap().keys().collect();
+                        assert_eq!(names.len(), 4);
+                        assert!(
+                            names
+                                .iter()
+                                .all(|name| targets.attributes.iter().any(|target| target.name == **name))
+                        );
+                    }
+                    "brevo/track-event" => {
+                        let name = payload["event"].as_str().unwrap();
+                        let prefix = targets.event_prefix.as_ref().unwrap();
+                        assert!(
+                            targets.events.iter().any(|event| event == name)
+                                || name.starts_with(prefix.as_str())
+                        );
+                    }
+                    other => panic!("{other}"),
+                }
+            }
+        }
+    }
+}
+
+struct Recorder(Vec<HttpRequest>);
+
+impl Http for Recorder {
+    fn send(&mut self, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        self.0.push(request.clone());
+        Ok(HttpResponse { status: 500, headers: Vec::new(), body: Vec::new() })
+    }
+}
+
+#[test]
+fn the_manifest_grants_exactly_what_is_used() {
+    let manifest: Value = serde_json::from_str(include_str!("../../manifest.json")).unwrap();
+    let settings = Settings::parse(&plain_settings().to_string()).unwrap();
+    let profile = configure(&plain_settings().to_string()).unwrap();
+    let mut endpoints = manifest["endpoints"].as_object().unwrap().clone();
+    for resource in &profile.resources {
+        let mut recorder = Recorder(Vec::new());
+        let request = PageRequest { resource: resource.name.clone(), position: Position::Start, now: NOW };
+        fetch_page(&settings, &request, &mut recorder).unwrap_err();
+        let request = recorder.0.remove(0);
+        assert_eq!(request.endpoint, resource.endpoint);
+        let endpoint = endpoints.remove(&request.endpoint).expect("an endpoint for each check");
+        let method = if request.method == Method::Get { "GET" } else { "POST" };
+        assert_eq!(endpoint["methods"], json!([method]));
+        assert_eq!(endpoint["paths"], json!([format!("/{}", request.path.join("/"))]));
+        let headers: Vec<_> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(endpoint["headers"], json!(headers));
+        assert_eq!(endpoint["auth"]["basic"], json!({"user": "workspace_id", "slot": resource.slot}));
+        let data_centers = endpoint["variables"]["data_center"]["enum"].as_array().unwrap();
+        assert_eq!(data_centers, json!(["01", "02", "03", "04", "05", "06", "101"]).as_array().unwrap());
+    }
+    assert!(endpoints.is_empty(), "granted and not used: {endpoints:?}");
+    for auth in ["basic", "header", "bearer"] {
+        assert!(manifest["inbound"].get(auth).is_some());
+    }
+    assert_eq!(manifest["connector"], profile.connector.as_str());
+}
