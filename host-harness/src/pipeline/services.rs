@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::contract::{http, objects, storage};
+use crate::egress::Egress;
 use crate::store::installations::InstallationId;
 use crate::store::{self, Store, StoreError};
 use crate::unit::Services;
@@ -27,6 +28,32 @@ pub trait Outside: Send + Sync {
         offset: u64,
         length: u32,
     ) -> Result<Vec<u8>, http::Error>;
+}
+
+impl Outside for Egress {
+    fn http(&self, request: http::Request) -> Result<http::Response, http::Error> {
+        Self::http(self, request)
+    }
+
+    fn object_open(
+        &self,
+        endpoint: &str,
+        path: &[String],
+        etag: Option<&str>,
+    ) -> Result<objects::Object, http::Error> {
+        Self::object_open(self, endpoint, path, etag)
+    }
+
+    fn object_read(
+        &self,
+        endpoint: &str,
+        path: &[String],
+        etag: &str,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, http::Error> {
+        Self::object_read(self, endpoint, path, etag, offset, length)
+    }
 }
 
 /// Storage from the store, the rest from outside.

@@ -11,6 +11,7 @@ pub mod installations;
 pub mod jobs;
 pub mod journal;
 pub mod outbox;
+mod rates;
 pub mod retention;
 pub mod storage;
 pub mod tallies;
