@@ -5,12 +5,17 @@
 //! `docs/architecture.md` tells the way of the data and the commit rules.
 
 pub mod brevo;
+pub mod cli;
 pub mod config;
 pub mod connectors;
 pub mod contract;
 pub mod crash;
 pub mod delivery;
+pub mod demo;
+pub mod egress;
 pub mod embedded;
+pub mod hex;
+pub mod host;
 pub mod intake;
 pub mod json;
 pub mod manifest;

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::contract::Problem;
 use digest::Digest;
-pub(crate) use parse::{is_dns_label, is_host_header, is_kebab, is_name, is_token};
+pub(crate) use parse::{is_dns_label, is_host_header, is_kebab, is_token};
 
 /// A checked manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

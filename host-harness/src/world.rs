@@ -105,6 +105,24 @@ pub enum TransportErrorKind {
 pub trait Transport: Send + Sync {
     /// Sends one request once. Follows nothing, retries nothing.
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError>;
+
+    /// The same for an answer that may be too large for memory: a 2xx goes into `sink` piece by
+    /// piece, and the returned body is empty. Where it fails, `sink` may hold a part.
+    fn download(
+        &self,
+        request: &HttpRequest,
+        sink: &mut dyn std::io::Write,
+    ) -> Result<HttpResponse, TransportError> {
+        let mut response = self.send(request)?;
+        if (200..300).contains(&response.status) {
+            sink.write_all(&std::mem::take(&mut response.body)).map_err(|_| TransportError {
+                kind: TransportErrorKind::BadAnswer,
+                request_sent: true,
+                message: "the answer could not be stored".into(),
+            })?;
+        }
+        Ok(response)
+    }
 }
 
 /// The outside, as one value.

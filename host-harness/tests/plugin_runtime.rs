@@ -201,7 +201,7 @@ guest_tests! {
     "calm" s18_a_swapped_component_is_refused_before_it_is_compiled {
         let component = guests::component("calm");
         let runtime = Runtime::new(options()).unwrap();
-        let digest = host_harness::plugin::hex(&runtime.load(&component, &manifest()).unwrap().digest());
+        let digest = host_harness::hex::encode(&runtime.load(&component, &manifest()).unwrap().digest());
         let bound = MANIFEST.replace(
             "\"contract\"",
             &format!("\"component\": {{ \"sha256\": \"{digest}\" }}, \"contract\""),

@@ -1,8 +1,9 @@
 //! Which work is due, and taking it: one transaction that marks it in flight before any call.
 //!
 //! A lane is a person's open actions by id. An action is taken when nothing of the person is in
-//! flight and nothing earlier of the lane is waiting. Consent and suppression wait only for their
-//! own kind: an opt-out never stands behind a contact that can't be delivered.
+//! flight and nothing earlier of the lane is waiting. Opt-outs and suppressions overtake: they
+//! never stand behind a contact that can't be delivered. Opt-ins don't: a change of address that
+//! is under way would set the block again that they lift.
 //! Held and parked actions block nobody (design rule 11).
 
 use std::collections::BTreeMap;
@@ -220,21 +221,7 @@ impl Delivery {
         if names.is_empty() {
             return Ok(None);
         }
-        let places = vec!["?"; names.len()].join(", ");
-        let sql = format!(
-            "SELECT {} FROM action a
-             WHERE a.destination = ? AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
-               AND a.state = 0 AND a.due_at <= ? AND a.name IN ({places})
-               AND (NOT ? OR a.name <> '{EVENT}' OR EXISTS (
-                    SELECT 1 FROM person p WHERE p.id = a.person AND p.presence = 1))
-               AND NOT EXISTS (SELECT 1 FROM action e
-                    WHERE e.person = a.person AND e.state IN (0, 1, 8, 9) AND (e.state = 1 OR (
-                       e.state = 0 AND e.id < a.id AND (
-                          a.name NOT IN ('{CONSENT}', '{SUPPRESSION}')
-                          OR e.name IN ('{CONSENT}', '{SUPPRESSION}')))))
-             ORDER BY a.due_at, a.id LIMIT 1",
-            Action::COLUMNS
-        );
+        let sql = head_sql(names.len());
         let mut values = vec![Sql::from(self.options.destination.0), Sql::from(now)];
         values.extend(names.iter().map(|name| Sql::from((*name).to_owned())));
         values.push(Sql::from(known_only));
@@ -343,6 +330,25 @@ impl Delivery {
         }
         Ok(unproven)
     }
+}
+
+/// Choosing the first action that may be taken, among so many names.
+pub(super) fn head_sql(names: usize) -> String {
+    let places = vec!["?"; names].join(", ");
+    format!(
+        "SELECT {} FROM action a
+             WHERE a.destination = ? AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
+               AND a.state = 0 AND a.due_at <= ? AND a.name IN ({places})
+               AND (NOT ? OR a.name <> '{EVENT}' OR EXISTS (
+                    SELECT 1 FROM person p WHERE p.id = a.person AND p.presence = 1))
+               AND NOT EXISTS (SELECT 1 FROM action e
+                    WHERE e.person = a.person AND e.state IN (0, 1, 8, 9) AND (e.state = 1 OR (
+                       e.state = 0 AND e.id < a.id AND a.name <> '{SUPPRESSION}'
+                       AND NOT (a.name = '{CONSENT}'
+                                AND json_extract(a.payload, '$.status') = 'opted-out'))))
+             ORDER BY a.due_at, a.id LIMIT 1",
+        Action::COLUMNS
+    )
 }
 
 /// Everything that was in flight when the process ended.

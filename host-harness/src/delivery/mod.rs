@@ -26,6 +26,7 @@ mod wire;
 mod work;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -126,6 +127,8 @@ pub struct Delivery {
     options: DestinationOptions,
     rates: Mutex<BTreeMap<Family, Windows>>,
     schema: Mutex<Schema>,
+    /// Brevo took a call since the account was last paused.
+    well: AtomicBool,
 }
 
 impl Delivery {
@@ -147,6 +150,7 @@ impl Delivery {
             options,
             rates: Mutex::new(rates),
             schema: Mutex::new(Schema::default()),
+            well: AtomicBool::new(false),
         })
     }
 

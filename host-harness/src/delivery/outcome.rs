@@ -1,5 +1,7 @@
 //! What an end means for the outbox: one transaction for everything that an action came to.
 
+use std::sync::atomic::Ordering;
+
 use rusqlite::{Transaction, params};
 
 use super::wire::Stop;
@@ -149,9 +151,7 @@ impl Delivery {
                 outbox::release_held(tx, work.person.id, now)?;
             }
             self.end(tx, &work.action, State::InFlight, &end, Some(&work.intent), now)?;
-            if matches!(end, End::Delivered) {
-                self.went_on(tx, now)?;
-            }
+            self.went_on(tx, now)?;
             self.save_rates(tx)
         })
     }
@@ -229,6 +229,7 @@ impl Delivery {
         now: Millis,
     ) -> Result<(), StoreError> {
         let until = now + millis(self.options.policy.pause);
+        self.well.store(false, Ordering::SeqCst);
         tracing::error!(code = letter.code, until, "deliveries to the account are paused");
         self.store.write(|tx| {
             tx.prepare_cached("UPDATE destination SET paused_code = ?2, paused_until = ?3 WHERE id = ?1")?
@@ -241,6 +242,9 @@ impl Delivery {
 
     /// Something came through: a pause that this engine made is over, and so are its letters.
     pub(super) fn went_on(&self, tx: &Transaction<'_>, now: Millis) -> Result<(), StoreError> {
+        if !self.well.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let ended = tx
             .prepare_cached(
                 "UPDATE destination SET paused_code = NULL, paused_until = NULL

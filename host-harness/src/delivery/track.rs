@@ -74,17 +74,13 @@ impl Delivery {
                 let end = End::Over(State::Expired, "too-old");
                 self.end(tx, &row.action, State::InFlight, &end, None, now)?;
             }
-            let mut delivered = false;
             for (row, end) in rows.iter().zip(&ends) {
                 let mut intent = row.intent.clone();
                 // A batch that was refused as a whole is taken apart.
                 intent.single |= matches!(end, End::Again(again) if again.code == BATCH_REFUSED);
-                delivered |= matches!(end, End::Delivered);
                 self.end(tx, &row.action, State::InFlight, end, Some(&intent), now)?;
             }
-            if delivered {
-                self.went_on(tx, now)?;
-            }
+            self.went_on(tx, now)?;
             self.save_rates(tx)
         })
     }

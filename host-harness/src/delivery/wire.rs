@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -81,6 +82,9 @@ impl Delivery {
         });
         match result {
             Ok(answer) => {
+                if answer.status < 300 {
+                    self.well.store(true, Ordering::SeqCst);
+                }
                 tracing::debug!(call = call.label, status = answer.status, "brevo answered");
                 Ok(answer)
             }

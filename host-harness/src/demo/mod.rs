@@ -100,15 +100,16 @@ pub struct TenantReport {
 /// Plays the demo with the given `harness` program.
 pub fn play(binary: &Path, options: &Options, audience: &mut dyn FnMut(Scene)) -> Result<Report, StageError> {
     let started = Instant::now();
-    let mut say = |text: String| audience(Scene::Says(text));
-    say("Two stand-ins take the vendors' places; the host is configured for two tenants.".into());
+    audience(Scene::Says(
+        "Two stand-ins take the vendors' places; the host is configured for two tenants.".into(),
+    ));
     let mut stage = Stage::set(binary, &["north", "south"], options.factor)?;
     let faults = plant(&stage);
     stage.start_host(None)?;
-    say(format!(
-        "MoEngage pushes {} live events, some twice, out of order, a few malformed.",
-        options.events
-    ));
+    let events = options.events;
+    audience(Scene::Says(format!(
+        "MoEngage pushes {events} live events, some twice, out of order, a few malformed."
+    )));
     for tenant in 0..2 {
         let share = options.events / 2 + (options.events % 2) * tenant;
         stage.push(
@@ -121,6 +122,7 @@ pub fn play(binary: &Path, options: &Options, audience: &mut dyn FnMut(Scene)) -
                 non_utf8_batches: 1,
                 ..Generator::default()
             },
+            None,
         )?;
     }
     let (_, pushed) = stage.pushed();

@@ -1,7 +1,7 @@
 //! A whole world on one machine: both vendors as stand-ins, and a host in a process of its own
 //! that can be killed and started again. The demo plays on it, and so do the kill tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -51,6 +51,8 @@ pub struct Tenant {
     /// What was pushed to it.
     pub truth: Truth,
     stream: Option<Stream>,
+    /// Batches that were given up and pushed again.
+    repeated: BTreeSet<u64>,
 }
 
 /// The world.
@@ -81,7 +83,13 @@ impl Stage {
             .map(|name| {
                 let options = brevo::Options { scale, ..brevo::Options::default() };
                 let brevo = Brevo::start(options).map_err(io("Brevo's stand-in"))?;
-                Ok(Tenant { name: (*name).to_owned(), brevo, truth: Truth::default(), stream: None })
+                Ok(Tenant {
+                    name: (*name).to_owned(),
+                    brevo,
+                    truth: Truth::default(),
+                    stream: None,
+                    repeated: BTreeSet::new(),
+                })
             })
             .collect::<Result<_, StageError>>()?;
         let stage =
@@ -108,8 +116,8 @@ impl Stage {
         for tenant in &self.tenants {
             let name = &tenant.name;
             text.push_str(&format!(
-                "  - name: {name}\n    brevo:\n      account: {name}\n      api_key: \"${{DEMO_BREVO_KEY}}\"\n      base_url: \"{}\"\n      create_attributes: true\n    connectors:\n      moengage:\n        enabled: true\n        workspace_id: \"DEMO_{name}\"\n        data_center: \"01\"\n        environment: live\n        keys: {{ data: \"${{DEMO_DATA_KEY}}\" }}\n        webhook: {{ auth: basic, user: tajo, secret: \"${{DEMO_WEBHOOK_SECRET}}\" }}\n        sync: {{ contacts: true, events: true, consent: true }}\n",
-                tenant.brevo.url().to_owned() + "/v3"
+                "  - name: {name}\n    brevo:\n      account: {name}\n      api_key: \"${{DEMO_BREVO_KEY}}\"\n      base_url: \"{}/v3\"\n      create_attributes: true\n    connectors:\n      moengage:\n        enabled: true\n        workspace_id: \"DEMO_{name}\"\n        data_center: \"01\"\n        environment: live\n        keys: {{ data: \"${{DEMO_DATA_KEY}}\" }}\n        webhook: {{ auth: basic, user: tajo, secret: \"${{DEMO_WEBHOOK_SECRET}}\" }}\n        sync: {{ contacts: true, events: true, consent: true }}\n",
+                tenant.brevo.url()
             ));
         }
         text
@@ -191,18 +199,38 @@ impl Stage {
         child.wait().map_err(|error| StageError::Io("the host", error))
     }
 
-    /// Pushes what a generator makes to a tenant, with the retries that MoEngage documents.
-    pub fn push(&mut self, tenant: usize, generator: &Generator) -> Result<(), StageError> {
+    /// Pushes what a generator makes to a tenant, with the retries that MoEngage documents; `pace`
+    /// in batches per real second, as fast as it goes where there is none.
+    pub fn push(
+        &mut self,
+        tenant: usize,
+        generator: &Generator,
+        pace: Option<f64>,
+    ) -> Result<(), StageError> {
         let now_s = self.tenants[tenant].brevo.now() / 1_000;
         let Generated { batches, truth } = Generator { now_s, ..generator.clone() }.generate();
         let path = self.webhook_path(&self.tenants[tenant].name)?;
-        let target =
+        let mut target =
             Target::new(&format!("http://127.0.0.1:{}{path}", self.port)).basic("tajo", WEBHOOK_SECRET);
+        target.batches_per_second = pace.map(|pace| pace / self.scale.factor);
         let stream = self.moengage.stream(target).map_err(|error| StageError::Stream(error.to_string()))?;
         stream.push(batches);
         self.tenants[tenant].truth = truth;
         self.tenants[tenant].stream = Some(stream);
         Ok(())
+    }
+
+    /// Pushes again what MoEngage gave up, as a person would ask it to; how many batches it was.
+    pub fn push_given_up(&mut self) -> usize {
+        let mut again = 0;
+        for tenant in &mut self.tenants {
+            let Some(stream) = &tenant.stream else { continue };
+            let lost: Vec<_> =
+                stream.lost().into_iter().filter(|(number, _)| tenant.repeated.insert(*number)).collect();
+            again += lost.len();
+            stream.push(lost.into_iter().map(|(_, batch)| batch));
+        }
+        again
     }
 
     fn webhook_path(&self, tenant: &str) -> Result<String, StageError> {
@@ -273,10 +301,23 @@ impl Stage {
         Ok(true)
     }
 
+    /// Waits until everything is at rest.
+    pub fn wait_for_rest(&self, patience: Duration) -> Result<(), StageError> {
+        let deadline = Instant::now() + patience;
+        while !self.at_rest()? {
+            if Instant::now() > deadline {
+                return Err(StageError::Restless("the host", patience));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// What is wrong between what was pushed to a tenant and what its Brevo holds.
     pub fn verdict(&self, tenant: usize) -> Verdict {
         let tenant = &self.tenants[tenant];
         let given_up = tenant.stream.as_ref().map_or(0, |stream| stream.progress().dropped);
+        let given_up = given_up - tenant.repeated.len() as u64;
         let observed = Observed { given_up, ..Observed::at(&tenant.brevo, EVENT_UUID) };
         Verdict::of(&Expected::from_truth(&tenant.truth), &observed)
     }

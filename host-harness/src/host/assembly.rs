@@ -126,8 +126,7 @@ fn install(
     row: Installation,
     secrets: Arc<dyn SecretSource>,
 ) -> Result<Installed, StartError> {
-    let spool = Spool::open_directory(&config.data_dir.join("spool"), SPOOL_QUOTA)
-        .map_err(|error| StartError::Io("the directory for vendors' files", error))?;
+    let spool = Spool::new(&config.data_dir.join("spool")).with_quota(SPOOL_QUOTA);
     let access = Arc::new(Access {
         installation: row.key.hex(),
         manifest: plugin.manifest().clone(),

@@ -23,8 +23,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Real time between two prunings.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
-/// Threads that work on units. One is enough to keep a core busy; the second hides its commits.
-const UNIT_THREADS: usize = 2;
+/// Threads that work on units. One keeps a core busy, and after a crash at most one unit is done
+/// again.
+const UNIT_THREADS: usize = 1;
 
 /// Tells every thread to end.
 #[derive(Default)]

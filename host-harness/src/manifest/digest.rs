@@ -20,6 +20,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::setting;
+use crate::hex;
 
 /// How the parts of a request become the value of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl Digest {
     /// The value of the header.
     pub fn encode(&self, digest: [u8; 32]) -> String {
         let text = match self.encoding {
-            Encoding::Hex => digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Encoding::Hex => hex::encode(&digest),
             Encoding::Base64 => BASE64.encode(digest),
         };
         format!("{}{text}", self.prefix)
@@ -135,15 +136,7 @@ impl Digest {
         let text = header.strip_prefix(&self.prefix)?;
         match self.encoding {
             Encoding::Base64 => BASE64.decode(text).ok()?.try_into().ok(),
-            Encoding::Hex if text.len() == 64 && text.is_ascii() => {
-                let mut digest = [0; 32];
-                for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-                    let [high, low] = [nibble(pair[0])?, nibble(pair[1])?];
-                    *byte = high << 4 | low;
-                }
-                Some(digest)
-            }
-            Encoding::Hex => None,
+            Encoding::Hex => hex::decode_sha256(text),
         }
     }
 
@@ -176,10 +169,6 @@ impl Digest {
         }
         Ok(())
     }
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 /// As it is written in a manifest.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Auth, Endpoint, Literal, Manifest, OriginPart, OriginTemplate, Text, Variable};
 use crate::contract::Problem;
-use crate::json;
+use crate::{hex, json};
 
 /// Header names that only the host may write, whatever a manifest says.
 pub const HOST_HEADERS: [&str; 17] = [
@@ -139,16 +139,8 @@ impl Problems {
     }
 
     fn component(&mut self, value: &Value) -> Option<[u8; 32]> {
-        let digest = WrittenComponent::deserialize(value).ok().and_then(|written| {
-            let text = written.sha256.as_bytes();
-            let bytes: Option<Vec<u8>> = text
-                .chunks(2)
-                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-                .collect();
-            (text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit))
-                .then(|| bytes?.try_into().ok())
-                .flatten()
-        });
+        let written = WrittenComponent::deserialize(value).ok();
+        let digest = written.and_then(|written| hex::decode_sha256(&written.sha256));
         if digest.is_none() {
             self.add(
                 "bad-digest",

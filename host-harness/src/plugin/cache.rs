@@ -61,7 +61,7 @@ fn key(engine: &Engine, digest: [u8; 32]) -> String {
     let mut sink = Sink(Sha256::new());
     sink.write(&digest);
     engine.precompile_compatibility_hash().hash(&mut sink);
-    super::hex(&sink.0.finalize())
+    crate::hex::encode(&sink.0.finalize())
 }
 
 fn read(engine: &Engine, path: &Path) -> Option<Component> {

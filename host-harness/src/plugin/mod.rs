@@ -28,6 +28,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::contract::bindings::PluginPre;
 use crate::contract::{self, Problem, Profile};
+use crate::hex;
 use crate::manifest::Manifest;
 use crate::unit::Cost;
 use guest::Guest;
@@ -212,7 +213,10 @@ impl Runtime {
         if let Some(expected) = manifest.component
             && expected != digest
         {
-            return Err(LoadError::OtherDigest { expected: hex(&expected), found: hex(&digest) });
+            return Err(LoadError::OtherDigest {
+                expected: hex::encode(&expected),
+                found: hex::encode(&digest),
+            });
         }
         if component.len() > self.options.limits.component {
             return Err(LoadError::TooLarge(component.len()));
@@ -277,9 +281,4 @@ impl Plugin {
         let result = run::configure(&self.0, settings, &mut cost);
         (result, cost)
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -117,7 +117,12 @@ fn undocumented_events_are_refused() {
         assert_eq!(answer.status, 400, "{body}");
     }
     assert_eq!(brevo.violations().len(), many);
-    assert!(brevo.events().is_empty());
+    // An object that does not exist is ignored in silence.
+    let object = with("object", json!({"type": "shop", "identifiers": {"ext_id": "1"}}));
+    assert_eq!(client.post("/v3/events", object).status, 204);
+    assert_eq!(brevo.events().pop().unwrap().object_type.as_deref(), Some("shop"));
+    assert_eq!(client.post("/v3/events", with("object", json!({"name": "x"}))).status, 400);
+    assert_eq!(brevo.events().len(), 1);
     let edge = with("event_properties", json!({"text": "x".repeat(51_200 - 11)}));
     assert_eq!(client.post("/v3/events", edge).status, 204, "50 KB exactly");
 }

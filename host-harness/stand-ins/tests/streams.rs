@@ -246,6 +246,13 @@ fn the_generator_says_exactly_what_it_made() {
         let uid = event["uid"].as_str().filter(|uid| !uid.is_empty());
         assert_eq!(uid, person.uid.as_deref());
         assert_eq!(event["user_attributes"]["u_em"].as_str(), person.email.as_deref());
+        let raises = match known.code.as_str() {
+            "MOE_EMAIL_UNSUBSCRIBE" => Some("moe_unsubscribe"),
+            "MOE_EMAIL_HARD_BOUNCE" => Some("moe_hard_bounce"),
+            "MOE_EMAIL_SPAM" => Some("moe_spam"),
+            _ => None,
+        };
+        assert!(raises.is_none_or(|flag| event["user_attributes"][flag] == true), "{event}");
         spellings.insert(event["event_source"].as_str().unwrap());
         for flag in ["moe_unsubscribe", "moe_hard_bounce", "moe_spam"] {
             if let Some(value) = event["user_attributes"][flag].as_bool() {

@@ -151,3 +151,21 @@ fn case_is_not_a_change() {
     bench.assert_end(same, State::Deduplicated, "no-change");
     assert_eq!(bench.brevo.calls("PUT"), puts);
 }
+
+#[test]
+fn an_opt_in_waits_for_a_change_of_address_that_is_under_way() {
+    let bench = Bench::new();
+    delivered(&bench, true);
+    let change = bench.upsert(&moved(), json!({}));
+    let delivery = bench.delivery();
+    let before = bench.brevo.arrivals();
+    let limited = Fault::Answer(429, vec![("x-sib-ratelimit-reset", "30")], "{}".into());
+    bench.brevo.state().nth_fault(before + 3, limited); // attributes, read, change, then this
+    bench.run_with(&delivery, bench.now());
+    bench.assert_end(change, State::Waiting, "rate-limited");
+    let opt_in = bench.consent(&ada(), OptedIn, Signal, bench.now());
+    bench.run_with(&delivery, i64::MAX);
+    bench.assert_end(change, State::Delivered, "");
+    bench.assert_end(opt_in, State::Delivered, "");
+    assert!(!bench.contact().email_blocked, "the change did not set again what was lifted");
+}

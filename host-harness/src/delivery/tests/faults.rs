@@ -298,3 +298,24 @@ fn two_threads_never_work_for_one_person_and_lose_nothing() {
         assert_eq!(names, ["e0", "e1", "e2", "e3", "e4"]);
     }
 }
+
+#[test]
+fn choosing_the_next_action_uses_the_indexes() {
+    let bench = Bench::new();
+    bench.mailable(&ada());
+    let plans = bench
+        .store
+        .read::<_, StoreError>(|tx| {
+            let sql = crate::delivery::claim::head_sql(4);
+            let mut statement = tx.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let count = statement.parameter_count();
+            let nulls = vec![rusqlite::types::Null; count];
+            let rows =
+                statement.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>(3))?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })
+        .unwrap();
+    let text = plans.join("\n");
+    assert!(text.contains("action_due") && text.contains("action_lane"), "{text}");
+    assert!(!text.contains("SCAN") && !text.contains("TEMP B-TREE"), "{text}");
+}

@@ -45,14 +45,23 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Commits the deeds in their order, with faults at the given calls and restarts in between, and
-/// returns what Brevo holds in the end.
-fn outcome(deeds: &[Deed], faults: &[(usize, Fault)], restarts: &[usize]) -> (FakeContact, Vec<String>) {
+/// Commits the deeds in their order, with so many steps after each, faults at the given calls and
+/// restarts at the given steps. Returns what Brevo holds in the end.
+fn outcome(
+    deeds: &[Deed],
+    faults: &[(usize, Fault)],
+    restarts: &[usize],
+    pace: &[usize],
+) -> (FakeContact, Vec<String>) {
     let bench = Bench::new();
+    for (at, fault) in faults {
+        bench.brevo.state().nth_fault(*at, fault.clone());
+    }
+    let mut delivery = bench.delivery();
     let who = person("u1", "a0@x.org");
     bench.consent(&who, OptedIn, Flag, START);
     bench.upsert_at(&who, json!({}), START);
-    for deed in deeds {
+    for (number, deed) in deeds.iter().enumerate() {
         match deed {
             Deed::Upsert(value, at) => {
                 bench.upsert_at(&who, json!({ "TIER": format!("t{value}") }), START + at);
@@ -73,11 +82,10 @@ fn outcome(deeds: &[Deed], faults: &[(usize, Fault)], restarts: &[usize]) -> (Fa
                 bench.event(&who, &format!("e{n}"));
             }
         }
+        for _ in 0..pace.get(number).copied().unwrap_or(0) {
+            delivery.step().unwrap();
+        }
     }
-    for (at, fault) in faults {
-        bench.brevo.state().nth_fault(*at, fault.clone());
-    }
-    let mut delivery = bench.delivery();
     for step in 0..5_000 {
         if restarts.contains(&step) {
             delivery = bench.delivery();
@@ -111,17 +119,19 @@ proptest! {
         deeds in prop::collection::vec(deed(), 1..12),
         faults in prop::collection::vec((0..30usize, fault()), 0..5),
         restarts in prop::collection::vec(0..40usize, 0..4),
+        pace in prop::collection::vec(0..4usize, 12),
     ) {
         // Whose block it is may be unknown after a fault; a lift is then the operator's. So
         // opt-ins are left out here and have tests of their own.
         let deeds: Vec<Deed> = deeds.into_iter().filter(|d| !matches!(d, Deed::OptIn(_))).collect();
-        prop_assert_eq!(outcome(&deeds, &faults, &restarts), outcome(&deeds, &[], &[]));
+        prop_assert_eq!(outcome(&deeds, &faults, &restarts, &pace), outcome(&deeds, &[], &[], &[]));
     }
 
     #[test]
     fn the_order_of_arrival_changes_nothing_in_the_end(
         mut deeds in prop::collection::vec(deed(), 1..10),
         places in prop::collection::vec(any::<prop::sample::Index>(), 10),
+        pace in prop::collection::vec(0..4usize, 10),
     ) {
         // Equal times are decided by the observation, which this bench numbers by arrival.
         let mut at = 0;
@@ -137,6 +147,6 @@ proptest! {
             let to = to.index(shuffled.len());
             shuffled.swap(from, to);
         }
-        prop_assert_eq!(outcome(&deeds, &[], &[]), outcome(&shuffled, &[], &[]));
+        prop_assert_eq!(outcome(&deeds, &[], &[], &[]), outcome(&shuffled, &[], &[], &pace));
     }
 }

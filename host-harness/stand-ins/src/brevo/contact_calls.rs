@@ -30,9 +30,6 @@ impl Account {
             Ok(body) => body,
             Err(reply) => return reply,
         };
-        if body.email.is_none() && body.ext_id.is_none() && !body.attributes.contains_key("SMS") {
-            return violation("missing_parameter", "one of email, ext_id and attributes.SMS is required");
-        }
         if body.attributes.contains_key("EMAIL") {
             return violation("invalid_parameter", "attributes.EMAIL belongs to an update; use email");
         }
@@ -52,6 +49,12 @@ impl Account {
             Ok(prepared) => prepared,
             Err(reply) => return reply,
         };
+        if write.email.is_none()
+            && write.ext_id.is_none()
+            && !matches!(write.attributes.get("SMS"), Some(Some(_)))
+        {
+            return violation("missing_parameter", "one of email, ext_id and attributes.SMS is required");
+        }
         let by = By { at: request.at, seq: request.seq };
         let reply = match self.contacts.owners(&write).as_slice() {
             [] => match self.contacts.create(write, by) {

@@ -181,7 +181,7 @@ impl Account {
             },
             properties: event.event_properties,
             contact_properties,
-            object_type: event.object.map(|object| object.kind),
+            object_type: event.object.and_then(|object| object.kind),
         });
     }
 

@@ -32,9 +32,9 @@ pub(super) fn unknown_key() -> Reply {
     error(401, "unauthorized", "Key not found").with(FindingKind::Unauthorized, "the api-key is not known")
 }
 
-/// The body of a 429 is not documented beyond `errorModel`.
+/// The body of a 429 is not documented beyond `errorModel`, in which `code` may be missing.
 pub(super) fn too_many() -> Reply {
-    error(429, "too_many_requests", "Too Many Requests")
+    Reply::json(429, &json!({"message": "Too Many Requests"}))
 }
 
 /// brevo: `contactErrorModel` of the OpenAPI file; message of PipedreamHQ/pipedream#15034, code

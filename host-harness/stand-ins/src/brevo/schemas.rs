@@ -132,21 +132,21 @@ pub(super) enum ContactProperty {
     Text(String),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct EventObject {
-    #[serde(rename = "type")]
-    pub(super) kind: String,
+    #[serde(rename = "type", deserialize_with = "present")]
+    pub(super) kind: Option<String>,
     #[allow(dead_code, reason = "read so that its shape is checked; no object record exists here")]
     pub(super) identifiers: ObjectIdentifiers,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 #[allow(dead_code, reason = "read so that its shape is checked; no object record exists here")]
 pub(super) struct ObjectIdentifiers {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(deserialize_with = "present")]
     ext_id: Option<String>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(deserialize_with = "present")]
     id: Option<String>,
 }

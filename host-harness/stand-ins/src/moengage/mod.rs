@@ -23,14 +23,15 @@ use std::io;
 
 use serde::Deserialize;
 
+pub use generator::{Generated, Generator, Truth};
 pub use options::{Access, Family, Options, Reset};
+pub use streams::{Stream, Target};
 
 use crate::clock::Millis;
 use crate::faults::Faults;
 use crate::http::Server;
 use crate::journal::{Journal, Violation};
-use generator::Generator;
-use streams::{BadTarget, Stream, Target};
+use streams::BadTarget;
 use workspace::Workspace;
 
 /// A running stand-in. Stops, with its streams, when it is dropped.

@@ -1,0 +1,308 @@
+//! What a guest's request becomes, or why it is denied. Pure: no socket, no clock, no secret.
+//!
+//! The guest names an endpoint, path segments, query pairs and extra headers; scheme, host, port
+//! and escaping are the host's. A denial says what would have allowed the request, and holds
+//! nothing of the request but names that the manifest could hold too.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::contract::http::{Error, ErrorKind, Method, Request};
+use crate::manifest::{
+    Endpoint, Manifest, OriginPart, Variable, is_dns_label, is_host_header, is_token, setting,
+};
+
+/// Longest URL.
+const URL: usize = 16 * 1024;
+/// Most path segments, query pairs or headers, each.
+const PAIRS: usize = 128;
+/// Longest value of a header.
+const HEADER_VALUE: usize = 8 * 1024;
+
+/// What one installation may reach.
+pub struct Grant<'a> {
+    /// The operator's manifest.
+    pub manifest: &'a Manifest,
+    /// The tenant's settings; variables take their values from here.
+    pub settings: &'a Value,
+    /// Origins that the operator granted this tenant instead of the manifest's, by endpoint.
+    pub overrides: &'a BTreeMap<String, String>,
+    /// Whether an override may be plain HTTP, or lead to loopback and private addresses.
+    pub allow_private: bool,
+}
+
+/// A request within the grant, still without a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permitted<'a> {
+    /// The endpoint, for its credential.
+    pub endpoint: &'a Endpoint,
+    /// Upper case.
+    pub method: &'static str,
+    /// Absolute.
+    pub url: String,
+    /// Method, host and path with everything after the granted prefix starred out: for logs.
+    pub label: String,
+    /// Unescaped segments, for digests.
+    pub path: Vec<String>,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// As given.
+    pub body: Option<Vec<u8>>,
+    /// Whether private addresses may be dialled: only for an operator's own origin.
+    pub allow_private: bool,
+}
+
+impl<'a> Grant<'a> {
+    /// Checks one request.
+    pub fn permit(&self, request: Request) -> Result<Permitted<'a>, Error> {
+        let endpoint = self.endpoint(&request.endpoint)?;
+        let method = method_name(request.method);
+        if !endpoint.methods.iter().any(|granted| granted == method) {
+            return Err(denied(
+                "method-not-granted",
+                format!(
+                    "the manifest grants {} at the endpoint {:?}; add {method:?} to endpoints.{}.methods",
+                    endpoint.methods.join(", "),
+                    request.endpoint,
+                    request.endpoint
+                ),
+            ));
+        }
+        if request.body.is_some() && matches!(request.method, Method::Get) {
+            return Err(denied("body-not-allowed", "GET has no body".into()));
+        }
+        let origin = self.origin(&request.endpoint, endpoint)?;
+        let (path, template) = self.path(&request, endpoint)?;
+        let mut url = format!("{}{path}", origin.text);
+        self.query(&request, &mut url)?;
+        if url.len() > URL {
+            return Err(denied("url-too-long", "path and query are longer than 16 KiB together".into()));
+        }
+        let headers = self.headers(&request, endpoint)?;
+        let host = origin.text.split_once("://").map_or("", |(_, host)| host);
+        Ok(Permitted {
+            endpoint,
+            method,
+            label: format!("{method} {host}{template}"),
+            url,
+            path: request.path,
+            headers,
+            body: request.body,
+            allow_private: origin.private,
+        })
+    }
+
+    fn endpoint(&self, name: &str) -> Result<&'a Endpoint, Error> {
+        self.manifest.endpoints.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.manifest.endpoints.keys().map(String::as_str).collect();
+            denied(
+                "endpoint-not-granted",
+                format!(
+                    "the manifest has no endpoint of this name (it has: {}); add it under endpoints",
+                    known.join(", ")
+                ),
+            )
+        })
+    }
+
+    fn origin(&self, name: &str, endpoint: &Endpoint) -> Result<Origin, Error> {
+        if let Some(text) = self.overrides.get(name) {
+            return self.overridden(name, text);
+        }
+        let mut origin = String::new();
+        for part in &endpoint.origin.0 {
+            match part {
+                OriginPart::Literal(text) => origin.push_str(text),
+                OriginPart::Variable(variable) => {
+                    let value = setting(self.settings, variable).ok_or_else(|| {
+                        denied(
+                            "setting-missing",
+                            format!("the settings have no {variable}, which the origin needs"),
+                        )
+                    })?;
+                    let granted = match endpoint.variables.get(variable) {
+                        Some(Variable::Enum(values)) => values.iter().any(|granted| granted == value),
+                        Some(Variable::LabelUnder(_)) => is_dns_label(value),
+                        None => false,
+                    };
+                    if !granted {
+                        return Err(denied(
+                            "variable-not-granted",
+                            format!(
+                                "the value of {variable} is not one that the manifest grants; see \
+                                 endpoints.{name}.variables"
+                            ),
+                        ));
+                    }
+                    origin.push_str(value);
+                }
+            }
+        }
+        Ok(Origin { text: origin, private: false })
+    }
+
+    /// An origin from the operator's configuration.
+    fn overridden(&self, name: &str, text: &str) -> Result<Origin, Error> {
+        let refuse = |why: &str| {
+            Err(denied(
+                "override-not-usable",
+                format!("the configured origin of the endpoint {name:?} {why}"),
+            ))
+        };
+        let Some((scheme, authority)) = text.split_once("://") else { return refuse("has no scheme") };
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        match scheme {
+            "https" => {}
+            "http" if self.allow_private => {}
+            "http" => {
+                return refuse(
+                    "is plain HTTP, which needs `allow_private_addresses: true`: the credential would be readable",
+                );
+            }
+            _ => return refuse("is neither https nor http"),
+        }
+        let plain = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+        };
+        let parsed = authority.parse::<http::uri::Authority>();
+        // http's parser takes any text as a port.
+        let proper = parsed.is_ok_and(|parsed| {
+            parsed.as_str() == parsed.host() || parsed.port_u16().is_some_and(|port| port > 0)
+        });
+        if !plain(authority) || !proper {
+            return refuse("is more than scheme, host and port");
+        }
+        Ok(Origin { text: format!("{scheme}://{authority}"), private: self.allow_private })
+    }
+
+    /// The escaped path, and the path for logs.
+    fn path(&self, request: &Request, endpoint: &Endpoint) -> Result<(String, String), Error> {
+        let usable = |segment: &String| {
+            !matches!(segment.as_str(), "" | "." | "..")
+                // Servers differ in when they decode these: a prefix could be left again.
+                && !segment.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
+        };
+        if request.path.len() > PAIRS || !request.path.iter().all(usable) {
+            return Err(denied(
+                "bad-path-segment",
+                "a path segment is empty, `.` or `..`, or holds a slash, backslash or control character"
+                    .into(),
+            ));
+        }
+        let prefix =
+            endpoint.paths.iter().filter(|prefix| request.path.starts_with(prefix)).max_by_key(|p| p.len());
+        let Some(prefix) = prefix else {
+            let granted: Vec<_> =
+                endpoint.paths.iter().map(|prefix| format!("/{}", prefix.join("/"))).collect();
+            return Err(denied(
+                "path-not-granted",
+                format!(
+                    "the manifest grants paths under {} at the endpoint {:?}; add this one's prefix to endpoints.{}.paths",
+                    granted.join(", "),
+                    request.endpoint,
+                    request.endpoint
+                ),
+            ));
+        };
+        let mut path = String::new();
+        let mut template = String::new();
+        for (index, segment) in request.path.iter().enumerate() {
+            path.push('/');
+            escape(segment, &mut path);
+            template.push('/');
+            template.push_str(prefix.get(index).map_or("*", String::as_str));
+        }
+        if path.is_empty() {
+            (path, template) = ("/".into(), "/".into());
+        }
+        Ok((path, template))
+    }
+
+    fn query(&self, request: &Request, url: &mut String) -> Result<(), Error> {
+        if request.query.len() > PAIRS {
+            return Err(denied("too-many-pairs", "a request has at most 128 query pairs".into()));
+        }
+        for (index, (name, value)) in request.query.iter().enumerate() {
+            url.push(if index == 0 { '?' } else { '&' });
+            escape(name, url);
+            url.push('=');
+            escape(value, url);
+        }
+        Ok(())
+    }
+
+    fn headers(&self, request: &Request, endpoint: &Endpoint) -> Result<Vec<(String, String)>, Error> {
+        if request.headers.len() > PAIRS {
+            return Err(denied("too-many-pairs", "a request has at most 128 headers".into()));
+        }
+        let credential = endpoint.auth.header(self.settings);
+        let mut headers: Vec<(String, String)> = Vec::new();
+        for (name, value) in &request.headers {
+            let name = name.to_ascii_lowercase();
+            if !is_token(&name) {
+                return Err(denied("bad-header", "the name of a header is not one".into()));
+            }
+            let owned = is_host_header(&name)
+                || Some(&name) == credential.as_ref()
+                || Some(&name) == self.manifest.request_id_header.as_ref();
+            if owned {
+                return Err(denied(
+                    "header-of-the-host",
+                    format!("the host writes the header {name:?} itself; leave it out"),
+                ));
+            }
+            if !endpoint.headers.contains(&name) {
+                return Err(denied(
+                    "header-not-granted",
+                    format!(
+                        "the manifest doesn't grant the header {name:?}; add it to endpoints.{}.headers",
+                        request.endpoint
+                    ),
+                ));
+            }
+            let printable = value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b));
+            if !printable || value.len() > HEADER_VALUE {
+                return Err(denied(
+                    "bad-header",
+                    format!("the value of {name:?} is not printable ASCII of at most 8 KiB"),
+                ));
+            }
+            if headers.iter().any(|(known, _)| *known == name) {
+                return Err(denied("bad-header", format!("the header {name:?} is there twice")));
+            }
+            headers.push((name, value.trim().to_owned()));
+        }
+        Ok(headers)
+    }
+}
+
+struct Origin {
+    text: String,
+    private: bool,
+}
+
+fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Patch => "PATCH",
+        Method::Delete => "DELETE",
+    }
+}
+
+/// Everything but RFC 3986's unreserved characters, escaped.
+fn escape(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+fn denied(code: &str, message: String) -> Error {
+    Error { kind: ErrorKind::Denied, code: code.into(), message, request_sent: false, retry_after_ms: None }
+}

@@ -1,0 +1,405 @@
+//! The real network: one exchange at a time over pooled HTTP/1.1 connections.
+//!
+//! Follows nothing, retries nothing, takes no proxy from the environment. A name is resolved once,
+//! every address is judged, and exactly a judged address is dialled. One deadline holds for the
+//! whole exchange. An answer is whole or it is an error.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::config::Config;
+use ureq::http::{self, HeaderMap, Request, Response, Uri};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector,
+    Transport as Connection,
+};
+use ureq::{Agent, Body, Error};
+
+use super::addresses::is_public;
+use super::inflate::{InflateError, inflate};
+use crate::world::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind as Kind};
+
+/// Longest time to resolve a name, and to connect including TLS.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Largest head of an answer, and most headers in it.
+const HEAD: (usize, usize) = (64 * 1024, 100);
+/// Bytes that other layers add to a body on the wire; more than any cap can't come of it.
+const USER_AGENT: &str = concat!("tajo-host-harness/", env!("CARGO_PKG_VERSION"));
+
+/// The network of a running host.
+pub struct Network {
+    /// Dials the public internet only.
+    public: Agent,
+    /// For origins that an operator granted.
+    any: Agent,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Network {
+    /// With pools of connections of its own.
+    pub fn new() -> Self {
+        Self { public: agent(false), any: agent(true) }
+    }
+}
+
+fn agent(any_address: bool) -> Agent {
+    let config = Config::builder()
+        .proxy(None)
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .timeout_resolve(Some(CONNECT))
+        .timeout_connect(Some(CONNECT))
+        .max_response_header_size(HEAD.0)
+        .max_idle_connections(64)
+        .max_idle_connections_per_host(8)
+        .accept_encoding("gzip")
+        .user_agent(USER_AGENT)
+        .build();
+    let connector = ().chain(TcpConnector::default()).chain(RustlsConnector::default()).chain(Witness);
+    Agent::with_parts(config, connector, Judge { any_address, inner: DefaultResolver::default() })
+}
+
+impl Transport for Network {
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
+        let (mut response, body) = self.exchange(request)?;
+        let mut bytes = Vec::new();
+        receive(body, &response, request.body_cap, &mut bytes)?;
+        response.body = bytes;
+        Ok(response)
+    }
+
+    fn download(&self, request: &HttpRequest, sink: &mut dyn Write) -> Result<HttpResponse, TransportError> {
+        let (mut response, body) = self.exchange(request)?;
+        if (200..300).contains(&response.status) {
+            receive(body, &response, request.body_cap, sink)?;
+        } else {
+            let mut bytes = Vec::new();
+            receive(body, &response, request.body_cap.min(ERROR_BODY), &mut bytes)?;
+            response.body = bytes;
+        }
+        Ok(response)
+    }
+}
+
+/// Largest answer to a download that is not the file.
+const ERROR_BODY: u64 = 1 << 20;
+
+impl Network {
+    /// Up to and with the head of the answer.
+    fn exchange(&self, request: &HttpRequest) -> Result<(HttpResponse, Body), TransportError> {
+        SENT.set(false);
+        REFUSED.set(false);
+        let agent = if request.allow_private { &self.any } else { &self.public };
+        let head = head(request).map_err(|()| bad_request())?;
+        let sent = match &request.body {
+            Some(body) => call(agent, head.map(|()| body.as_slice()), request.deadline),
+            // A method that has a body gets a length even where there is none.
+            None if matches!(request.method, "POST" | "PUT" | "PATCH") => {
+                call(agent, head.map(|()| &[][..]), request.deadline)
+            }
+            None => call(agent, head, request.deadline),
+        };
+        let response = sent.map_err(|e| failure(&e))?;
+        let (head, body) = response.into_parts();
+        let framed = framing(head.status.as_u16(), &head.headers);
+        framed.map_err(|why| bad_answer(why.into()))?;
+        let headers = head.headers.iter().map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        let response =
+            HttpResponse { status: head.status.as_u16(), headers: headers.collect(), body: Vec::new() };
+        Ok((response, body))
+    }
+}
+
+fn head(request: &HttpRequest) -> Result<Request<()>, ()> {
+    let uri: Uri = request.url.parse().map_err(|_| ())?;
+    let mut head = Request::builder().method(request.method).uri(uri);
+    for (name, value) in &request.headers {
+        if name != "accept-encoding" {
+            head = head.header(name, value);
+        }
+    }
+    head.body(()).map_err(|_| ())
+}
+
+fn call(
+    agent: &Agent,
+    request: Request<impl ureq::AsSendBody>,
+    deadline: Duration,
+) -> Result<Response<Body>, Error> {
+    // DELETE with a body is not in HTTP's usual table; some APIs have it.
+    let request = agent
+        .configure_request(request)
+        .timeout_global(Some(deadline))
+        .allow_non_standard_methods(true)
+        .build();
+    agent.run(request)
+}
+
+/// Is it certain where the answer ends?
+fn framing(status: u16, headers: &HeaderMap) -> Result<(), &'static str> {
+    if headers.len() > HEAD.1 {
+        return Err("the answer has more than 100 headers");
+    }
+    let mut lengths = headers.get_all(http::header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.any(|other| Some(other) != length) {
+        return Err("the answer has two lengths");
+    }
+    let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
+    if chunked && length.is_some() {
+        return Err("the answer has two lengths");
+    }
+    if status == 101 {
+        return Err("the answer changes the protocol");
+    }
+    let bodiless = matches!(status, 204 | 304);
+    if !bodiless && !chunked && length.is_none() {
+        return Err("the answer doesn't say where it ends");
+    }
+    Ok(())
+}
+
+/// Reads the whole body, inflated, into `sink`.
+fn receive(
+    body: Body,
+    response: &HttpResponse,
+    cap: u64,
+    sink: &mut dyn Write,
+) -> Result<(), TransportError> {
+    let mut encodings = response.headers.iter().filter(|(name, _)| name == "content-encoding");
+    let encoding = encodings.next().map(|(_, value)| value.trim().to_ascii_lowercase());
+    if encodings.next().is_some() {
+        return Err(bad_answer("the answer is encoded more than once".into()));
+    }
+    LEFTOVER.set(false);
+    // One byte more than the cap, to tell a full answer from one that goes on.
+    let mut reader = body.into_with_config().limit(cap.saturating_add(1)).reader();
+    match encoding.as_deref() {
+        None | Some("" | "identity") => copy(&mut reader, cap, sink)?,
+        Some("gzip" | "x-gzip") => {
+            let mut first = [0];
+            let started = reader.read(&mut first).map_err(|e| broken(&e))?;
+            // No body at all is an empty one, whatever the head says of its encoding.
+            if started > 0 {
+                match inflate((&first[..]).chain(&mut reader), cap, sink) {
+                    Ok(_) => {}
+                    Err(InflateError::Source(e)) => return Err(broken(&e)),
+                    Err(e) => return Err(bad_answer(e.to_string())),
+                }
+            }
+        }
+        Some(_) => return Err(bad_answer("the answer has an encoding that was not asked for".into())),
+    }
+    drop(reader);
+    if LEFTOVER.get() {
+        return Err(bad_answer("the answer is longer than it said".into()));
+    }
+    Ok(())
+}
+
+fn copy(reader: &mut impl Read, cap: u64, sink: &mut dyn Write) -> Result<(), TransportError> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut total = 0_u64;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => {
+                total = total.saturating_add(read as u64);
+                if total > cap {
+                    return Err(bad_answer("the answer is larger than it may be".into()));
+                }
+                let stored = sink.write_all(&buffer[..read]);
+                stored.map_err(|_| bad_answer("the answer could not be stored".into()))?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(broken(&e)),
+        }
+    }
+}
+
+// ---- failures ---------------------------------------------------------------------------------
+
+fn bad_request() -> TransportError {
+    TransportError {
+        kind: Kind::Denied,
+        request_sent: false,
+        message: "the request is not one that HTTP can carry".into(),
+    }
+}
+
+/// The request left, and what came back is not an answer.
+fn bad_answer(message: String) -> TransportError {
+    TransportError { kind: Kind::BadAnswer, request_sent: true, message }
+}
+
+/// A failure while the body was read.
+fn broken(error: &io::Error) -> TransportError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let timeout = matches!(inner, Some(Error::Timeout(_))) || error.kind() == io::ErrorKind::TimedOut;
+    if timeout {
+        return late();
+    }
+    match inner {
+        Some(Error::BodyExceedsLimit(_)) => bad_answer("the answer is larger than it may be".into()),
+        _ => bad_answer("the answer broke off".into()),
+    }
+}
+
+fn late() -> TransportError {
+    TransportError {
+        kind: Kind::Timeout,
+        request_sent: SENT.get(),
+        message: "there was no whole answer in time".into(),
+    }
+}
+
+/// A failure before the head of the answer was whole. ureq's own texts may hold the URL.
+fn failure(error: &Error) -> TransportError {
+    let sent = SENT.get();
+    let unreachable = |message: &str| TransportError {
+        kind: Kind::Unreachable,
+        request_sent: sent,
+        message: message.into(),
+    };
+    match error {
+        _ if REFUSED.get() => TransportError {
+            kind: Kind::Denied,
+            request_sent: false,
+            message: "the name leads to no public address; an origin of the operator needs \
+                      `allow_private_addresses: true`"
+                .into(),
+        },
+        Error::Timeout(ureq::Timeout::Resolve) => unreachable("the name could not be resolved in time"),
+        Error::Timeout(ureq::Timeout::Connect) => unreachable("there was no connection in time"),
+        Error::Timeout(_) => late(),
+        _ if sent => bad_answer(
+            match error {
+                Error::LargeResponseHeader(..) => "the head of the answer is larger than it may be",
+                Error::Protocol(_) | Error::Http(_) => "the answer is not HTTP",
+                _ => "the connection broke before there was an answer",
+            }
+            .into(),
+        ),
+        Error::HostNotFound => unreachable("the name can't be resolved"),
+        Error::Tls(_) | Error::Rustls(_) => unreachable("there is no trusted TLS connection"),
+        Error::Io(e) => unreachable(&format!("no connection: {}", e.kind())),
+        Error::BadUri(_) | Error::Http(_) | Error::Protocol(_) => bad_request(),
+        _ => unreachable("no connection"),
+    }
+}
+
+// ---- what ureq calls back ---------------------------------------------------------------------
+
+// An exchange runs on one thread from beginning to end, so these belong to it.
+thread_local! {
+    /// Bytes of the request were handed to a connection.
+    static SENT: Cell<bool> = const { Cell::new(false) };
+    /// Every address of the name was refused.
+    static REFUSED: Cell<bool> = const { Cell::new(false) };
+    /// A connection was closed with bytes that belong to no answer.
+    static LEFTOVER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Resolves, and lets judged addresses through.
+#[derive(Debug)]
+struct Judge {
+    any_address: bool,
+    inner: DefaultResolver,
+}
+
+impl Resolver for Judge {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let found = self.inner.resolve(uri, config, timeout)?;
+        if self.any_address {
+            return Ok(found);
+        }
+        let mut public = self.empty();
+        for address in found.iter().filter(|address| is_public(address.ip())) {
+            public.push(*address);
+        }
+        if public.is_empty() {
+            REFUSED.set(true);
+            return Err(Error::HostNotFound);
+        }
+        Ok(public)
+    }
+}
+
+/// Stands between ureq and a connection that is ready to use (TLS is already agreed), and notes
+/// when the first byte of a request is handed over.
+#[derive(Debug)]
+struct Witness;
+
+struct Witnessed<C: Connection>(C);
+
+impl<C: Connection> Connector<C> for Witness {
+    type Out = Witnessed<C>;
+
+    fn connect(&self, _: &ConnectionDetails, chained: Option<C>) -> Result<Option<Self::Out>, Error> {
+        Ok(chained.map(Witnessed))
+    }
+}
+
+impl<C: Connection> fmt::Debug for Witnessed<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Witnessed")
+    }
+}
+
+impl<C: Connection> Connection for Witnessed<C> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.0.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if amount > 0 {
+            SENT.set(true);
+        }
+        self.0.transmit_output(amount, timeout)
+    }
+
+    fn maybe_await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.0.maybe_await_input(timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.0.await_input(timeout)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.0.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.0.is_tls()
+    }
+}
+
+impl<C: Connection> Drop for Witnessed<C> {
+    fn drop(&mut self) {
+        if !self.0.buffers().input().is_empty() {
+            LEFTOVER.set(true);
+        }
+    }
+}
+
+/// The network as the pipeline takes it.
+pub fn network() -> Arc<dyn Transport> {
+    Arc::new(Network::new())
+}
