@@ -1,13 +1,16 @@
 //! `harness demo`: everything at once, on this machine alone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::terminal::{count, safe, sum, table};
+use super::terminal::{count, safe, table};
 use super::{Failure, Found, Output};
 use crate::demo::{self, Options, Report, Scene, TenantReport};
+use crate::operate::accounting::Sums;
 
 /// Play both vendors and the host on this machine: live events, faults, a crash, and the account
 ///
@@ -57,10 +60,8 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
 }
 
 fn print(report: &Report) {
-    for tenant in &report.tenants {
-        println!("\n{}", safe(&tenant.name));
-        print_sums(tenant);
-    }
+    println!("\nWhat the host says: everything has exactly one fate");
+    println!("{}", sums(&report.tenants));
     println!("\nWhat Brevo now holds, and what it was asked");
     let mut rows = table(["  tenant", "contacts", "of them blocked", "events", "requests", "faults met"]);
     for tenant in &report.tenants {
@@ -100,17 +101,41 @@ fn print(report: &Report) {
     println!("\n{end} {time:.0} s, killed {} time(s).", report.kills);
 }
 
-fn print_sums(tenant: &TenantReport) {
-    let sums = &tenant.sums;
-    let parts = |parts: &std::collections::BTreeMap<String, i64>| {
-        parts.iter().map(|(name, number)| (safe(name), *number)).collect::<Vec<_>>()
+/// Design rule 13, one column for each tenant; fates that nobody met are left out.
+fn sums(tenants: &[TenantReport]) -> Table {
+    let mut header = vec![String::new()];
+    header.extend(tenants.iter().map(|tenant| safe(&tenant.name)));
+    let mut rows = table(header);
+    let mut add = |name: String, values: Vec<String>| {
+        rows.add_row([vec![name], values].concat());
     };
-    println!("  pushed    {} event objects, {} batches again", number(tenant.pushed), tenant.retried_batches);
-    println!("  records   {}", sum(sums.read, "read", parts(&sums.fates)));
-    println!("  actions   {}", sum(sums.actions, "admitted", parts(&sums.states)));
-    println!("  sums      {}", if sums.agree() { "both add up" } else { "DO NOT ADD UP" });
-    for (code, open) in parts(&sums.dead_letters) {
-        println!("  open      {} {code}", count(open));
+    let each = |value: &dyn Fn(&TenantReport) -> i64| -> Vec<String> {
+        tenants.iter().map(|tenant| count(value(tenant))).collect()
+    };
+    add("  event objects pushed".into(), each(&|tenant| i64::try_from(tenant.pushed).unwrap_or(i64::MAX)));
+    add("  batches sent again".into(), each(&|t| i64::try_from(t.retried_batches).unwrap_or(i64::MAX)));
+    add("  records read".into(), each(&|tenant| tenant.sums.read));
+    add_parts(&mut add, tenants, |sums| &sums.fates);
+    add("  actions admitted".into(), each(&|tenant| tenant.sums.actions));
+    add_parts(&mut add, tenants, |sums| &sums.states);
+    let agree = |tenant: &TenantReport| if tenant.sums.agree() { "yes" } else { "NO" }.to_owned();
+    add("  both sums add up".into(), tenants.iter().map(agree).collect());
+    add("  open dead letters".into(), each(&|tenant| tenant.sums.dead_letters.values().sum()));
+    rows
+}
+
+fn add_parts(
+    add: &mut dyn FnMut(String, Vec<String>),
+    tenants: &[TenantReport],
+    parts: fn(&Sums) -> &BTreeMap<String, i64>,
+) {
+    let names: BTreeSet<&String> = tenants.iter().flat_map(|tenant| parts(&tenant.sums).keys()).collect();
+    for name in names {
+        let values: Vec<i64> =
+            tenants.iter().map(|tenant| parts(&tenant.sums).get(name).copied().unwrap_or(0)).collect();
+        if values.iter().any(|value| *value != 0) {
+            add(format!("    {}", safe(name)), values.into_iter().map(count).collect());
+        }
     }
 }
 

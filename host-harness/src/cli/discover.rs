@@ -10,6 +10,9 @@ use crate::contract::{AttributeType, Nature, Profile, SyncMode};
 use crate::operate::check::settings_problems;
 use crate::plugin::RuntimeOptions;
 
+/// Event names that are printed for people.
+const EVENTS_SHOWN: usize = 8;
+
 /// Show what each connector reads, receives and can cause under its settings
 ///
 /// Asks the connector's `configure`; nothing is called at a vendor.
@@ -113,8 +116,12 @@ fn print(tenant: &str, profile: &Profile) {
         .map(|one| format!("{} ({})", safe(&one.name), kind_name(one.kind)))
         .collect();
     println!("    attributes: {}", none_if_empty(&attributes));
-    let mut events: Vec<_> = profile.targets.events.iter().map(|name| safe(name)).collect();
-    events.extend(profile.targets.event_prefix.iter().map(|prefix| format!("{}...", safe(prefix))));
+    let names = &profile.targets.events;
+    let mut events: Vec<_> = names.iter().take(EVENTS_SHOWN).map(|name| safe(name)).collect();
+    if names.len() > EVENTS_SHOWN {
+        events.push(format!("{} more (--json lists them)", names.len() - EVENTS_SHOWN));
+    }
+    events.extend(profile.targets.event_prefix.iter().map(|prefix| format!("any {}*", safe(prefix))));
     println!("    events: {}\n", none_if_empty(&events));
 }
 

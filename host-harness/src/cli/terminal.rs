@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, ContentArrangement, Row, Table, presets};
 
 use crate::plugin::printable;
 use crate::world::Millis;
@@ -22,10 +22,10 @@ pub(super) fn safe_lines(text: &str) -> String {
 }
 
 /// A table without frames that fits the terminal.
-pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn table<I: IntoIterator<Item: Into<Cell>>>(header: I) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
+    table.set_header(Row::from(header));
     table
 }
 

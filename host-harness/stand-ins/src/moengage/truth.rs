@@ -43,6 +43,8 @@ pub struct PoisonTruth {
     pub index: usize,
     /// What is wrong with it.
     pub kind: Poison,
+    /// Its `event_uuid`, where it has one.
+    pub uuid: Option<String>,
 }
 
 /// Kinds of malformed event objects.
