@@ -131,6 +131,14 @@ impl Expected {
             let side = if there && !event.late { &mut expected.events } else { &mut expected.never };
             side.insert(uuid.clone());
         }
+        // Malformed in its time only: at the live door it happened when it arrived.
+        for (uid, uuid) in truth.poison.iter().filter_map(|poison| poison.named.clone()) {
+            let side = match expected.contacts.contains_key(&uid) {
+                true => &mut expected.events,
+                false => &mut expected.never,
+            };
+            side.insert(uuid);
+        }
         expected
     }
 }

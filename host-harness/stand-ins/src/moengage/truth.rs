@@ -43,6 +43,8 @@ pub struct PoisonTruth {
     pub index: usize,
     /// What is wrong with it.
     pub kind: Poison,
+    /// The person and the event that it names all the same.
+    pub named: Option<(String, String)>,
 }
 
 /// Kinds of malformed event objects.
