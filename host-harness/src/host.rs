@@ -10,36 +10,17 @@
 mod assembly;
 mod workers;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::HostConfig;
+use crate::connectors::{Connector, ConnectorError};
 use crate::contract::Problem;
 use crate::intake::Intake;
-use crate::manifest::Manifest;
-use crate::plugin::{LoadError, RuntimeError};
 use crate::store::StoreError;
 
 /// Name of the store's file in the data directory.
 pub const STORE_FILE: &str = "host.db";
-
-/// A connector that this host can run.
-#[derive(Clone)]
-pub struct Connector {
-    /// The component.
-    pub component: Vec<u8>,
-    /// What the operator grants it; its name is the key under `connectors`.
-    pub manifest: Manifest,
-}
-
-impl Connector {
-    /// The connector that the host was built with.
-    pub fn embedded() -> Result<Self, StartError> {
-        let manifest = Manifest::parse(crate::embedded::MANIFEST).map_err(StartError::Manifest)?;
-        Ok(Self { component: crate::embedded::COMPONENT.to_vec(), manifest })
-    }
-}
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,15 +29,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The engine.
+    /// A connector can't be loaded.
     #[error(transparent)]
-    Runtime(#[from] RuntimeError),
-    /// A component is refused.
-    #[error("the connector {0} is refused: {1}")]
-    Load(String, LoadError),
-    /// A manifest can't be read.
-    #[error("a connector's manifest has {} problems", .0.len())]
-    Manifest(Vec<Problem>),
+    Connector(#[from] ConnectorError),
     /// A connector refuses its settings, or its profile is refused.
     #[error("tenant {tenant}, connector {connector}: the settings have {} problems", .problems.len())]
     Settings {
@@ -82,6 +57,36 @@ pub enum StartError {
     /// A thread or a directory.
     #[error("{0}: {1}")]
     Io(&'static str, std::io::Error),
+}
+
+impl StartError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(StoreError::Locked(_)) => "store-in-use",
+            Self::Store(_) => "store-failed",
+            Self::Connector(error) => error.code(),
+            Self::Settings { .. } => "settings-refused",
+            Self::Guest(..) => "connector-broke",
+            Self::UnknownConnector(..) => "unknown-connector",
+            Self::AccountConflict(_) => "conflicting-destination",
+            Self::Listen(..) => "not-listening",
+            Self::Io(..) => "not-started",
+        }
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Store(_) | Self::Io(..) => "Look at the data directory of the host and at its disk.".into(),
+            Self::Connector(error) => error.remedy(),
+            Self::Settings { .. } => "Correct the settings; `harness check` tells the same.".into(),
+            Self::Guest(..) => "Send the settings to the connector's author.".into(),
+            Self::UnknownConnector(..) => "Add it under `host.components`.".into(),
+            Self::AccountConflict(_) => "Repeat the same block for each tenant of the account.".into(),
+            Self::Listen(..) => "Choose another address or port under `host.intake`.".into(),
+        }
+    }
 }
 
 /// Where a tenant's vendor has to push to.
@@ -136,6 +141,3 @@ impl Host {
 fn code_cache(config: &HostConfig) -> PathBuf {
     config.data_dir.join("compiled")
 }
-
-/// Loaded plugins by connector name.
-type Plugins = BTreeMap<String, crate::plugin::Plugin>;

@@ -5,7 +5,9 @@
 //! `docs/architecture.md` tells the way of the data and the commit rules.
 
 pub mod brevo;
+pub mod cli;
 pub mod config;
+pub mod connectors;
 pub mod contract;
 pub mod crash;
 pub mod delivery;

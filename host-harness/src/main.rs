@@ -1,2 +1,5 @@
 //! The `harness` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    host_harness::cli::main()
+}

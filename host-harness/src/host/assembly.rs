@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{Connector, Host, Plugins, STORE_FILE, StartError, WebhookAddress};
+use super::{Host, STORE_FILE, StartError, WebhookAddress};
 use crate::brevo::account::BASE_URL;
-use crate::config::{ConnectorConfig, Destination, HostConfig, Slot};
+use crate::config::{ConnectorConfig, Destination, HostConfig};
+use crate::connectors::{self, Connector, Plugins};
 use crate::contract::{Profile, RateWindow, Surface};
 use crate::delivery::{Delivery, DestinationOptions};
 use crate::egress::spool::Spool;
@@ -19,15 +19,15 @@ use crate::manifest::{Auth, Manifest};
 use crate::people::tombstone;
 use crate::pipeline::{Installed, Pipeline, Policy};
 use crate::plugin::limits::Limits;
-use crate::plugin::{ConfigureError, Plugin, Runtime, RuntimeOptions};
-use crate::secrets::{SecretSource, SlotSecrets};
+use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
+use crate::secrets::SecretSource;
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
 use crate::store::journal::GroupCommit;
 use crate::store::{Store, StoreError, jobs};
 use crate::world::{SystemClock, SystemRandom, World};
 
-/// Inflated bytes of remote files that an installation may keep.
-const SPOOL_QUOTA: u64 = 1 << 30;
+/// Bytes of inflated vendors' files that are kept for each installation.
+const SPOOL_QUOTA: u64 = 4 << 30;
 
 /// Everything that the threads share.
 pub(super) struct Parts {
@@ -56,7 +56,8 @@ pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<
     };
     let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
     store.write(|tx| tombstone::ensure_salt(tx, &*world.random))?;
-    let plugins = load(config, connectors)?;
+    let cache = Some(super::code_cache(config));
+    let plugins = Plugins::load(connectors, RuntimeOptions { cache, ..RuntimeOptions::default() })?;
 
     let mut installed = Vec::new();
     let mut doors = Vec::new();
@@ -86,7 +87,7 @@ pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<
                 return Err(StartError::AccountConflict(tenant.brevo.account.clone()));
             }
             account.targets.push((row.id, profile.targets.clone()));
-            let secrets = secrets(&connector.slots);
+            let secrets: Arc<dyn SecretSource> = Arc::new(connectors::secrets(connector));
             doors.push(Door {
                 row: row.clone(),
                 manifest: plugin.manifest().clone(),
@@ -105,23 +106,8 @@ pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<
     Ok(Parts { store, world, pipeline, deliveries, policy, doors })
 }
 
-fn load(config: &HostConfig, connectors: &[Connector]) -> Result<Plugins, StartError> {
-    let cache = Some(super::code_cache(config));
-    let runtime = Runtime::new(RuntimeOptions { cache, ..RuntimeOptions::default() })?;
-    connectors
-        .iter()
-        .map(|connector| {
-            let name = connector.manifest.connector.clone();
-            match runtime.load(&connector.component, &connector.manifest) {
-                Ok(plugin) => Ok((name, plugin)),
-                Err(error) => Err(StartError::Load(name, error)),
-            }
-        })
-        .collect()
-}
-
 fn profile(plugin: &Plugin, tenant: &str, connector: &ConnectorConfig) -> Result<Arc<Profile>, StartError> {
-    plugin.configure(&connector.settings_json).map_err(|error| match error {
+    connectors::profile(plugin, connector).map_err(|error| match error {
         ConfigureError::Settings(problems) | ConfigureError::Profile(problems) => {
             StartError::Settings { tenant: tenant.to_owned(), connector: connector.name.clone(), problems }
         }
@@ -140,8 +126,7 @@ fn install(
     row: Installation,
     secrets: Arc<dyn SecretSource>,
 ) -> Result<Installed, StartError> {
-    let spool = Spool::open_directory(&config.data_dir.join("spool"), SPOOL_QUOTA)
-        .map_err(|error| StartError::Io("the directory of spooled files", error))?;
+    let spool = Spool::new(&config.data_dir.join("spool")).with_quota(SPOOL_QUOTA);
     let access = Arc::new(Access {
         installation: row.key.hex(),
         manifest: plugin.manifest().clone(),
@@ -205,15 +190,6 @@ fn delivery(
         tracing::info!(destination = id.0, unknown, "calls whose outcome is unknown are being looked at");
     }
     Ok(Arc::new(delivery))
-}
-
-fn secrets(slots: &BTreeMap<String, Slot>) -> Arc<dyn SecretSource> {
-    let mut secrets = SlotSecrets::new();
-    for (name, slot) in slots {
-        let values = [Some(slot.current.clone()), slot.previous.clone()].into_iter().flatten();
-        secrets = secrets.with(name, values.collect::<Vec<SecretString>>());
-    }
-    Arc::new(secrets)
 }
 
 /// Opens every surface.

@@ -1,3 +1,6 @@
 //! What an operator sees and orders.
 
 pub mod accounting;
+pub mod check;
+pub mod dead_letters;
+pub mod status;

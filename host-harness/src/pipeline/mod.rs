@@ -140,15 +140,15 @@ impl Pipeline {
 }
 
 /// Code, actor and remedy of what stopped a unit or a record.
-struct Verdict {
-    code: String,
-    actor: Actor,
-    message: String,
-    remedy: &'static str,
+pub(crate) struct Verdict {
+    pub code: String,
+    pub actor: Actor,
+    pub message: String,
+    pub remedy: &'static str,
 }
 
 impl Verdict {
-    fn of(error: &UnitError) -> Self {
+    pub fn of(error: &UnitError) -> Self {
         match error {
             UnitError::Fault { code, message } => Self {
                 code: code.clone(),

@@ -30,6 +30,7 @@ use crate::contract::bindings::PluginPre;
 use crate::contract::{self, Problem, Profile};
 use crate::hex;
 use crate::manifest::Manifest;
+use crate::unit::Cost;
 use guest::Guest;
 use limits::Limits;
 
@@ -265,12 +266,19 @@ impl Plugin {
         if let Some(profile) = profiles().get(&key) {
             return Ok(profile.clone());
         }
-        let profile = Arc::new(run::configure(&self.0, settings)?);
+        let profile = Arc::new(run::configure(&self.0, settings, &mut Cost::default())?);
         let mut kept = profiles();
         if kept.len() >= PROFILES {
             kept.clear();
         }
         kept.insert(key, profile.clone());
         Ok(profile)
+    }
+
+    /// Asks for the profile anew, and says what that cost (bytes out: of the profile as JSON).
+    pub fn measure_configure(&self, settings: &str) -> (Result<Profile, ConfigureError>, Cost) {
+        let mut cost = Cost::default();
+        let result = run::configure(&self.0, settings, &mut cost);
+        (result, cost)
     }
 }

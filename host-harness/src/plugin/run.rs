@@ -20,7 +20,15 @@ use crate::unit::{Cost, MappedRecord, Outcome, Services, Unit, UnitError, Work};
 /// Most problems of a configuration that are shown.
 const PROBLEMS: usize = 1_000;
 
-pub fn configure(plugin: &Loaded, settings: &str) -> Result<Profile, ConfigureError> {
+/// Asks for the profile of these settings, and says what that cost.
+pub fn configure(plugin: &Loaded, settings: &str, cost: &mut Cost) -> Result<Profile, ConfigureError> {
+    let started = Instant::now();
+    let result = configured(plugin, settings, cost);
+    cost.wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    result
+}
+
+fn configured(plugin: &Loaded, settings: &str, cost: &mut Cost) -> Result<Profile, ConfigureError> {
     let broken = |error: UnitError| match error {
         UnitError::Fault { code, message } => ConfigureError::Fault { code, message },
         UnitError::Failure(failure) => ConfigureError::Fault { code: failure.code, message: failure.message },
@@ -49,7 +57,11 @@ pub fn configure(plugin: &Loaded, settings: &str) -> Result<Profile, ConfigureEr
         .call(Export::Configure, &mut clock, plugin.limits.wall, |bindings, store| {
             bindings.call_configure(store, &owned)
         })
-        .map_err(broken)?;
+        .map_err(broken);
+    cost.bytes_in = settings.len() as u64;
+    cost.memory = instance.store.data().peak_memory() as u64;
+    cost.fuel = plugin.fuel.then(|| u64::MAX - instance.store.get_fuel().unwrap_or(u64::MAX));
+    let answer = answer?;
     let profile = match answer {
         Ok(profile) => profile,
         Err(problems) if problems.is_empty() => {
@@ -67,6 +79,7 @@ pub fn configure(plugin: &Loaded, settings: &str) -> Result<Profile, ConfigureEr
             return Err(ConfigureError::Settings(problems));
         }
     };
+    cost.bytes_out = serde_json::to_vec(&profile).map_or(0, |json| json.len() as u64);
     let problems = profile::check(&profile, &plugin.manifest, &parsed, &plugin.limits);
     if problems.is_empty() { Ok(profile) } else { Err(ConfigureError::Profile(problems)) }
 }

@@ -197,6 +197,13 @@ pub fn close(tx: &Transaction<'_>, id: i64, requeued: bool, now: Millis) -> Resu
     Ok(changed == 1)
 }
 
+/// Closes the open dead letters about a webhook's parts, because the whole webhook is worked on again.
+pub fn close_parts(tx: &Transaction<'_>, journal: i64, now: Millis) -> Result<usize, StoreError> {
+    let sql = "UPDATE dead_letter SET state = 'resolved', closed_at = ?2
+               WHERE journal = ?1 AND stage = 'read' AND state = 'open'";
+    Ok(tx.prepare_cached(sql)?.execute(params![journal, now])?)
+}
+
 /// The oldest requeued dead letter of a stage that the pipeline has yet to work on.
 pub fn next_requeued(tx: &Transaction<'_>, stage: &str) -> Result<Option<DeadLetter>, StoreError> {
     let sql = format!(

@@ -114,6 +114,21 @@ pub fn next_due(tx: &Transaction<'_>) -> Result<Option<Millis>, StoreError> {
     Ok(tx.query_row("SELECT min(due_at) FROM job WHERE running = 0", [], |row| row.get(0))?)
 }
 
+/// Reads a resource again at once that no longer runs by itself. False where there is none.
+pub fn resume(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    resource: &str,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let changed = tx.execute(
+        "UPDATE job SET due_at = ?3, attempts = 0
+         WHERE installation = ?1 AND resource = ?2 AND running = 0 AND due_at IS NULL",
+        params![installation.0, resource, now],
+    )?;
+    Ok(changed > 0)
+}
+
 /// A run ended or paused: when it goes on (never by itself where nothing is given), and how it stands.
 pub fn settle(
     tx: &Transaction<'_>,

@@ -1,0 +1,104 @@
+//! `harness serve`: the host itself.
+
+use clap::ValueEnum;
+
+use super::terminal::safe;
+use super::{ConfigFile, Failure, Found};
+use crate::config::HostConfig;
+use crate::connectors::Connector;
+use crate::host::{Host, StartError};
+use crate::operate::check::settings_problems;
+use crate::plugin::ConfigureError;
+
+/// Run the host until it is told to stop (SIGTERM or Ctrl-C)
+///
+/// Prints the webhook addresses at the start; their tokens are secrets of the tenants. A stop lets
+/// open requests and calls finish; a kill at any moment loses nothing either.
+/// Logs go to standard error; HARNESS_LOG sets what is logged (default: info).
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> Result<Found, Failure> {
+    start_log(args.log_format)?;
+    let config = args.config.load()?;
+    let connectors = Connector::all(&config)?;
+    let host = Host::start(&config, &connectors).map_err(|error| not_started(error, &config))?;
+    let listening = host.listening().map(|address| address.to_string()).unwrap_or_default();
+    println!("Listening at http://{listening}");
+    for address in host.addresses() {
+        println!(
+            "{} / {}: POST http://{listening}{}",
+            safe(&address.tenant),
+            safe(&address.connector),
+            address.path
+        );
+    }
+    wait_for_stop()?;
+    tracing::info!("stopping");
+    host.stop();
+    tracing::info!("stopped");
+    Ok(Found::Nothing)
+}
+
+fn start_log(format: LogFormat) -> Result<(), Failure> {
+    use tracing_subscriber::EnvFilter;
+    let filter = match std::env::var("HARNESS_LOG") {
+        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
+            Failure::usage("bad-log-filter", error.to_string(), "Set HARNESS_LOG to info, or leave it out.")
+        })?,
+        Err(_) => EnvFilter::new("info"),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub(super) fn wait_for_stop() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error: std::io::Error| Failure::problem("no-signals", error.to_string(), "");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
+}
+
+fn not_started(error: StartError, config: &HostConfig) -> Failure {
+    let (code, remedy) = (error.code(), error.remedy());
+    if let StartError::Settings { tenant, connector, problems } = &error {
+        let found = config.tenants.iter().find(|one| one.name == *tenant);
+        let found = found.and_then(|one| one.connectors.iter().find(|one| one.name == *connector));
+        if let Some(found) = found {
+            let lines: Vec<_> = settings_problems(&ConfigureError::Settings(problems.clone()), found)
+                .iter()
+                .map(|one| {
+                    let line = one.line.map(|line| format!("line {line}, ")).unwrap_or_default();
+                    format!("  {line}{}: {}: {} -> {}", one.path, one.code, one.message, one.remedy)
+                })
+                .collect();
+            return Failure::usage(code, format!("{error}\n{}", lines.join("\n")), remedy);
+        }
+    }
+    Failure::usage(code, error.to_string(), remedy)
+}

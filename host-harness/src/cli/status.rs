@@ -1,0 +1,124 @@
+//! `harness status`: whether everything adds up, and who has to act.
+
+use super::terminal::{count, moment, relative, safe, sum, table};
+use super::{ConfigFile, Failure, Found, Output};
+use crate::operate::status::{DestinationStatus, InstallationStatus, Status};
+use crate::store::StoreError;
+use crate::world::{Clock as _, Millis, SystemClock};
+
+/// Show the sums, queues, pauses and last runs of every tenant
+///
+/// Reads the store beside a running host, or after it; needs no secret. Every record that was read
+/// and every action has exactly one fate: the two sums say so, or that they don't.
+/// Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a person.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Only this tenant
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(args: &Args) -> Result<Found, Failure> {
+    let (store, location) = args.config.attach()?;
+    let now = SystemClock::new(location.time).now();
+    let mut status = store.read::<_, StoreError>(|tx| Status::of(tx, now))?;
+    if let Some(tenant) = &args.tenant {
+        status.installations.retain(|one| one.tenant == *tenant);
+        if status.installations.is_empty() {
+            let message = format!("the store knows no tenant `{tenant}`");
+            return Err(Failure::usage("unknown-tenant", message, "Leave --tenant out to see all."));
+        }
+        let used = |one: &DestinationStatus| status.installations.iter().any(|i| i.destination == one.name);
+        status.destinations.retain(used);
+    }
+    if !args.output.json(&status)? {
+        print(&status);
+    }
+    Ok(Found::problems_if(!status.is_well()))
+}
+
+fn print(status: &Status) {
+    println!("At {}", moment(status.at));
+    if status.installations.is_empty() {
+        println!("\nNothing is installed yet; `harness serve` installs what the configuration names.");
+    }
+    for one in &status.installations {
+        println!();
+        installation(one, status.at);
+    }
+    for destination in &status.destinations {
+        if let Some(pause) = &destination.pause {
+            let until = match pause.until {
+                Some(until) => format!("tried again {}", relative(until, status.at)),
+                None => "until somebody acts".to_owned(),
+            };
+            println!("\nDeliveries to the Brevo account {} are PAUSED ({until})", safe(&destination.name));
+            println!("  {}: {}", safe(&pause.code), safe(&pause.message));
+            println!("  {} -> {}", safe(&pause.actor), safe(&pause.remedy));
+        }
+    }
+}
+
+fn installation(one: &InstallationStatus, now: Millis) {
+    let sums = &one.sums;
+    println!(
+        "{} / {} (workspace {}) -> Brevo account {}",
+        safe(&one.tenant),
+        safe(&one.connector),
+        safe(&one.workspace),
+        safe(&one.destination)
+    );
+    let shown = |parts: &std::collections::BTreeMap<String, i64>| {
+        parts.iter().map(|(name, number)| (safe(name), *number)).collect::<Vec<_>>()
+    };
+    println!("  records   {}", sum(sums.read, "read", shown(&sums.fates)));
+    println!("  actions   {}", sum(sums.actions, "admitted", shown(&sums.states)));
+    println!(
+        "  sums      {}",
+        if one.adds_up { "both add up" } else { "DO NOT ADD UP: report this as a fault" }
+    );
+    if !sums.skipped.is_empty() {
+        let reasons: Vec<_> =
+            shown(&sums.skipped).iter().map(|(name, n)| format!("{} {name}", count(*n))).collect();
+        println!("  skipped   {}", reasons.join(", "));
+    }
+    let waiting = match sums.queued_since {
+        Some(since) => format!("{} queued, the oldest came {}", count(sums.queued), relative(since, now)),
+        None => "none queued".to_owned(),
+    };
+    println!("  webhooks  {waiting}, {} put aside", count(sums.put_aside));
+    if one.reading_back > 0 {
+        println!("  parked    {} of them are read back by themselves", count(one.reading_back));
+    }
+    for (name, number) in shown(&sums.notes) {
+        println!("  note      {} {name}", count(number));
+    }
+    if !sums.dead_letters.is_empty() {
+        println!("  open dead letters (see `harness dead-letters list`)");
+        for (code, number) in shown(&sums.dead_letters) {
+            println!("    {:>8} {code}", count(number));
+        }
+    }
+    if !one.resources.is_empty() {
+        let mut rows = table(["  resource", "last run", "result", "next run"]);
+        for resource in &one.resources {
+            let last = resource.finished_at.map_or("never".to_owned(), |at| relative(at, now));
+            let result = match (&resource.result, &resource.code) {
+                (Some(result), Some(code)) => format!("{} ({})", safe(result), safe(code)),
+                (Some(result), None) => safe(result),
+                _ => "-".to_owned(),
+            };
+            let next = match (resource.running, resource.due_at) {
+                (true, _) => "runs now".to_owned(),
+                (false, Some(at)) => relative(at, now),
+                (false, None) => "not by itself".to_owned(),
+            };
+            rows.add_row([format!("  {}", safe(&resource.name)), last, result, next]);
+        }
+        println!("{rows}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Does a configuration work? Settings, secrets and accounts, each tried by something harmless.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::brevo::account::{self, Client, NoAnswer};
+use crate::config::{ConnectorConfig, Place};
+use crate::contract::{FailureKind, Next, PageRequest, Position, Profile, ResourceSpec, SyncMode};
+use crate::plugin::{ConfigureError, Plugin};
+use crate::store::dead_letters::Actor;
+use crate::unit::{Services, Unit, UnitError, Work};
+use crate::world::{Millis, TransportErrorKind};
+
+/// What is wrong with a tenant's settings, and where it stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SettingsProblem {
+    /// Line in the configuration file, from 1.
+    pub line: Option<usize>,
+    /// Column, from 1.
+    pub column: Option<usize>,
+    /// Path under the connector's block.
+    pub path: String,
+    /// Stable code.
+    pub code: String,
+    /// Who must act.
+    pub actor: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// The end of one probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Result {
+    /// It works.
+    Verified,
+    /// It was refused; somebody must act.
+    Refused,
+    /// No answer that would say so: an outage, a full rate window, a broken connector.
+    CannotTell,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Probe {
+    /// The check resource, or `brevo-account`.
+    pub name: String,
+    /// The secret that was tried, if it was one.
+    pub slot: Option<String>,
+    /// How it ended.
+    pub result: Result,
+    /// Stable code, where it is not verified.
+    pub code: Option<String>,
+    /// Who must act.
+    pub actor: Option<&'static str>,
+    /// What happened.
+    pub message: Option<String>,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+impl Probe {
+    fn verified(name: &str, slot: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            slot: slot.map(str::to_owned),
+            result: Result::Verified,
+            code: None,
+            actor: None,
+            message: None,
+            remedy: None,
+        }
+    }
+
+    fn not(
+        self,
+        result: Result,
+        code: impl Into<String>,
+        actor: Actor,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            result,
+            code: Some(code.into()),
+            actor: Some(actor.as_str()),
+            message: Some(message.into()),
+            remedy: Some(remedy.into()),
+            ..self
+        }
+    }
+}
+
+/// Every problem of a refused configuration, with its place in the file.
+pub fn settings_problems(error: &ConfigureError, config: &ConnectorConfig) -> Vec<SettingsProblem> {
+    let located = |path: &str, actor, code: &str, message: &str, remedy: &str| {
+        let place: Option<Place> = config.place(path);
+        SettingsProblem {
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            path: path.to_owned(),
+            code: code.to_owned(),
+            actor,
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    };
+    let (actor, problems) = match error {
+        ConfigureError::Settings(problems) => ("tenant", problems),
+        ConfigureError::Profile(problems) => ("connector-author", problems),
+        ConfigureError::Fault { code, message } => {
+            let remedy = "Send the settings to the connector's author.";
+            return vec![located("", "connector-author", code, message, remedy)];
+        }
+    };
+    let with = |one: &crate::contract::Problem| {
+        // The operator grants the manifest; everything else of a profile is the author's.
+        let actor = if one.code == "profile-beyond-manifest" { "operator" } else { actor };
+        located(&one.path, actor, &one.code, &one.message, &one.remedy)
+    };
+    problems.iter().map(with).collect()
+}
+
+/// Runs every check resource of a profile. `services` makes what one unit reaches.
+pub fn probes(
+    plugin: &Plugin,
+    config: &ConnectorConfig,
+    profile: &Profile,
+    services: &dyn Fn(&str) -> Arc<dyn Services>,
+    now: Millis,
+) -> Vec<Probe> {
+    let checks = profile.resources.iter().filter(|resource| resource.mode == SyncMode::Check);
+    // A check whose optional secret is not given has nothing to try.
+    let given =
+        |resource: &&ResourceSpec| resource.slot.as_ref().is_none_or(|slot| config.slots.contains_key(slot));
+    checks.filter(given).map(|resource| probe(plugin, config, resource, services, now)).collect()
+}
+
+fn probe(
+    plugin: &Plugin,
+    config: &ConnectorConfig,
+    resource: &ResourceSpec,
+    services: &dyn Fn(&str) -> Arc<dyn Services>,
+    now: Millis,
+) -> Probe {
+    let unit = Unit {
+        settings: config.settings_json.clone(),
+        now,
+        work: Work::Page(PageRequest {
+            settings: config.settings_json.clone(),
+            resource: resource.name.clone(),
+            position: Position::Start,
+            budget: 1,
+            now,
+        }),
+    };
+    let verified = Probe::verified(&resource.name, resource.slot.as_deref());
+    match plugin.run(&unit, services(&resource.name)) {
+        Ok(outcome) if matches!(outcome.next, Some(Next::Done(_))) => verified,
+        Ok(_) => verified.not(
+            Result::CannotTell,
+            "check-not-done",
+            Actor::ConnectorAuthor,
+            "the check did not come to an end",
+            "Send this to the connector's author.",
+        ),
+        Err(UnitError::Fault { code, message }) => verified.not(
+            Result::CannotTell,
+            code,
+            Actor::ConnectorAuthor,
+            message,
+            "Send this to the connector's author.",
+        ),
+        Err(UnitError::Failure(failure)) => {
+            let (result, actor, remedy) = judge(&failure.kind);
+            verified.not(result, failure.code, actor, failure.message, remedy)
+        }
+    }
+}
+
+fn judge(kind: &FailureKind) -> (Result, Actor, String) {
+    match kind {
+        FailureKind::Auth(slot) => {
+            (Result::Refused, Actor::Tenant, format!("Put a valid secret where the slot `{slot}` is filled."))
+        }
+        FailureKind::Permission((slot, scope)) => (
+            Result::Refused,
+            Actor::Tenant,
+            format!("Give the key in the slot `{slot}` this permission at the vendor: {scope}."),
+        ),
+        FailureKind::Config => (Result::Refused, Actor::Tenant, "Correct the settings.".into()),
+        FailureKind::Gone => {
+            (Result::Refused, Actor::Tenant, "Restore at the vendor what the settings name.".into())
+        }
+        FailureKind::RateLimited(_) | FailureKind::Transient => {
+            (Result::CannotTell, Actor::Nobody, "Try again later.".into())
+        }
+        FailureKind::Cursor | FailureKind::VendorContract(_) | FailureKind::Internal => {
+            (Result::CannotTell, Actor::ConnectorAuthor, "Send this to the connector's author.".into())
+        }
+    }
+}
+
+/// Asks Brevo who the key belongs to; changes nothing.
+pub fn brevo(client: &Client) -> Probe {
+    let verified = Probe::verified("brevo-account", Some("api_key"));
+    let answer = match client.send(&account::check()) {
+        Ok(answer) => answer,
+        Err(NoAnswer::NoKey) => {
+            return verified.not(
+                Result::Refused,
+                "brevo-key-missing",
+                Actor::Operator,
+                "the API key is empty",
+                "Set the variable that `brevo.api_key` names.",
+            );
+        }
+        Err(NoAnswer::Transport(error)) => {
+            let denied = error.kind == TransportErrorKind::Denied;
+            let (result, code, remedy) = if denied {
+                let remedy =
+                    "Correct `brevo.base_url`; a private address needs `host.allow_private_addresses`.";
+                (Result::Refused, "brevo-address-denied", remedy)
+            } else {
+                (Result::CannotTell, "brevo-unreachable", "Try again later; check this machine's way out.")
+            };
+            return verified.not(result, code, Actor::Operator, error.message, remedy);
+        }
+    };
+    match account::read_check(&answer) {
+        Ok(()) => verified,
+        Err(problem) => {
+            use crate::brevo::errors::Kind;
+            let rule = problem.kind.rule();
+            let result = match problem.kind {
+                Kind::BadKey
+                | Kind::IpNotAuthorised
+                | Kind::MissingScope
+                | Kind::Forbidden
+                | Kind::AccountUnderValidation => Result::Refused,
+                _ => Result::CannotTell,
+            };
+            verified.not(result, rule.code, rule.actor, rule.message, rule.action)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! How the host stands, read from its store in one snapshot.
+
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use serde::Serialize;
+
+use super::accounting::{Sums, reconciling};
+use crate::store::StoreError;
+use crate::store::installations::{self, DestinationId, InstallationId};
+use crate::world::Millis;
+
+/// Everything at one instant.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Host time.
+    pub at: Millis,
+    /// In the order of installation.
+    pub installations: Vec<InstallationStatus>,
+    /// Brevo accounts, in the order of their first use.
+    pub destinations: Vec<DestinationStatus>,
+}
+
+/// One connector of one tenant.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct InstallationStatus {
+    pub tenant: String,
+    pub connector: String,
+    pub workspace: String,
+    /// The Brevo account.
+    pub destination: String,
+    /// Design rule 13.
+    pub sums: Sums,
+    /// Whether both sums add up.
+    pub adds_up: bool,
+    /// Parked actions that are read back by themselves; the other parked ones wait for a person.
+    pub reading_back: i64,
+    pub resources: Vec<ResourceStatus>,
+}
+
+/// A resource's last run and its next one.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResourceStatus {
+    /// Name, or the key of an extra job.
+    pub name: String,
+    /// End of the last run.
+    pub finished_at: Option<Millis>,
+    /// `complete`, `truncated`, `more` or `failed`.
+    pub result: Option<String>,
+    /// Why it was cut short or failed.
+    pub code: Option<String>,
+    /// Runs since it last came through.
+    pub attempts: u32,
+    /// Whether it runs now.
+    pub running: bool,
+    /// Next run; nothing: not by itself.
+    pub due_at: Option<Millis>,
+}
+
+/// A Brevo account.
+#[derive(Clone, Debug, Serialize)]
+pub struct DestinationStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Why nothing is delivered, if nothing is.
+    pub pause: Option<Pause>,
+}
+
+/// Deliveries to an account stand still.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pause {
+    /// Stable code.
+    pub code: String,
+    /// When they are tried again; nothing: when somebody acted.
+    pub until: Option<Millis>,
+    /// Who must act.
+    pub actor: String,
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Status {
+    /// Reads it.
+    pub fn of(tx: &Transaction<'_>, now: Millis) -> Result<Self, StoreError> {
+        let destinations = destinations(tx)?;
+        let mut found = Vec::new();
+        for row in installations::all(tx)? {
+            let sums = Sums::of(tx, row.id)?;
+            let destination = destinations.iter().find(|(id, _)| *id == row.destination);
+            found.push(InstallationStatus {
+                tenant: row.tenant,
+                connector: row.connector,
+                workspace: row.profile.workspace,
+                destination: destination.map(|(_, status)| status.name.clone()).unwrap_or_default(),
+                adds_up: sums.agree(),
+                sums,
+                reading_back: reconciling(tx, row.id)?,
+                resources: resources(tx, row.id)?,
+            });
+        }
+        let destinations = destinations.into_iter().map(|(_, status)| status).collect();
+        Ok(Self { at: now, installations: found, destinations })
+    }
+
+    /// True where no one has to act: every sum adds up, nothing is paused, put aside or open.
+    pub fn is_well(&self) -> bool {
+        let calm = |one: &InstallationStatus| {
+            one.adds_up && one.sums.put_aside == 0 && one.sums.dead_letters.is_empty()
+        };
+        self.installations.iter().all(calm) && self.destinations.iter().all(|one| one.pause.is_none())
+    }
+}
+
+fn destinations(tx: &Transaction<'_>) -> Result<Vec<(DestinationId, DestinationStatus)>, StoreError> {
+    type Row = (DestinationId, String, Option<String>, Option<Millis>);
+    let mut statement =
+        tx.prepare_cached("SELECT id, name, paused_code, paused_until FROM destination ORDER BY id")?;
+    let rows: Vec<Row> = statement
+        .query_map([], |row| Ok((DestinationId(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter()
+        .map(|(id, name, code, until)| {
+            let pause = code.map(|code| pause(tx, id, code, until)).transpose()?;
+            Ok((id, DestinationStatus { name, pause }))
+        })
+        .collect()
+}
+
+/// The words of a pause stand in the dead letter that was written with it.
+fn pause(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    code: String,
+    until: Option<Millis>,
+) -> Result<Pause, StoreError> {
+    let words: Option<(String, String, String)> = tx
+        .prepare_cached(
+            "SELECT actor, message, remedy FROM dead_letter
+             WHERE code = ?2 AND stage = 'deliver'
+               AND installation IN (SELECT id FROM installation WHERE destination = ?1)
+             ORDER BY state = 'open' DESC, id DESC LIMIT 1",
+        )?
+        .query_row(params![destination.0, code], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let (actor, message, remedy) = words.unwrap_or_else(|| {
+        let remedy = "Run `harness check`; it probes the account.";
+        ("operator".into(), "Deliveries to this account are paused.".into(), remedy.into())
+    });
+    Ok(Pause { code, until, actor, message, remedy })
+}
+
+fn resources(tx: &Transaction<'_>, installation: InstallationId) -> Result<Vec<ResourceStatus>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT key, finished_at, result, code, attempts, running, due_at FROM job
+         WHERE installation = ?1 ORDER BY key",
+    )?;
+    let rows = statement.query_map([installation.0], |row| {
+        let key: String = row.get(0)?;
+        Ok(ResourceStatus {
+            name: key.strip_prefix("resource:").map_or_else(|| key.clone(), str::to_owned),
+            finished_at: row.get(1)?,
+            result: row.get(2)?,
+            code: row.get(3)?,
+            attempts: row.get(4)?,
+            running: row.get(5)?,
+            due_at: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
