@@ -256,7 +256,7 @@ fn a_unit_whose_time_is_up_calls_nobody() {
 // ---- files --------------------------------------------------------------------------------------
 
 fn spool(directory: &Path) -> Bench {
-    let spool = Spool::open_directory(directory, 1 << 20).unwrap();
+    let spool = Spool::new(directory).with_quota(1 << 20);
     Bench::with(Some(spool), SlotSecrets::new().with("key", [SECRET.into()]))
 }
 

@@ -20,6 +20,8 @@ use super::{Egress, Into, failure};
 use crate::contract::http::{Error, ErrorKind, Method, Request};
 use crate::contract::objects::Object;
 
+/// Inflated bytes of one installation, unless said otherwise.
+const QUOTA: u64 = 1 << 30;
 /// Largest piece of one read.
 const READ: u32 = 4 << 20;
 /// First bytes of gzip (RFC 1952).
@@ -39,11 +41,15 @@ struct Current {
 }
 
 impl Spool {
-    /// Files are kept under `directory` (made with mode 0700), inflated at most `quota` bytes for
-    /// each installation; the ones that were opened longest ago give way.
-    pub fn open_directory(directory: &Path, quota: u64) -> io::Result<Self> {
-        make_private(directory)?;
-        Ok(Self { directory: directory.to_owned(), quota })
+    /// Files are kept under `directory`, which is made with mode 0700 when the first one comes.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), quota: QUOTA }
+    }
+
+    /// With another quota: inflated bytes that one installation may keep. The files that were
+    /// opened longest ago give way.
+    pub fn with_quota(self, bytes: u64) -> Self {
+        Self { quota: bytes, ..self }
     }
 
     pub(super) fn open(
