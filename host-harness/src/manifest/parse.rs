@@ -197,7 +197,7 @@ impl Problems {
         let written = match WrittenEndpoint::deserialize(value) {
             Ok(written) => written,
             Err(e) => {
-                self.add("bad-endpoint", path, e.to_string(), "See `docs/` for an endpoint's keys.");
+                self.add("bad-endpoint", path, e.to_string(), "An endpoint has origin, methods, paths, auth and purpose; variables and headers where it needs them.");
                 return None;
             }
         };
