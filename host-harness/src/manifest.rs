@@ -98,8 +98,6 @@ pub struct Literal {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Auth {
-    /// Not at all. The host takes it only with the operator's consent in its configuration.
-    None,
     /// `authorization: Basic base64(user:secret)`.
     Basic {
         /// The user's name.
@@ -125,18 +123,17 @@ pub enum Auth {
 
 impl Auth {
     /// The one slot that it needs.
-    pub fn slot(&self) -> Option<&str> {
+    pub fn slot(&self) -> &str {
         match self {
-            Self::None => None,
-            Self::Basic { slot, .. } | Self::Header { slot, .. } | Self::Bearer { slot } => Some(slot),
-            Self::Digest(digest) => Some(&digest.slot),
+            Self::Basic { slot, .. } | Self::Header { slot, .. } | Self::Bearer { slot } => slot,
+            Self::Digest(digest) => &digest.slot,
         }
     }
 
-    /// Lower-case name of the header that carries the credential, under these settings.
+    /// Lower-case name of the header that carries the credential; none where the settings don't
+    /// say it.
     pub fn header(&self, settings: &Value) -> Option<String> {
         match self {
-            Self::None => None,
             Self::Basic { .. } | Self::Bearer { .. } => Some("authorization".into()),
             Self::Header { name, .. } => name.resolve(settings).map(|name| name.to_ascii_lowercase()),
             Self::Digest(digest) => Some(digest.header.clone()),
@@ -169,6 +166,6 @@ impl Manifest {
     /// Every slot that an endpoint or inbound scheme names.
     pub fn slots(&self) -> BTreeSet<&str> {
         let endpoints = self.endpoints.values().map(|endpoint| &endpoint.auth);
-        endpoints.chain(self.inbound.values()).filter_map(Auth::slot).collect()
+        endpoints.chain(self.inbound.values()).map(Auth::slot).collect()
     }
 }

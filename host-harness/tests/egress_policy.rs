@@ -29,7 +29,7 @@ fn manifest() -> Manifest {
                     "parts": [ { "setting": "workspace_id" }, { "literal": "|" }, { "path": "last" },
                                { "literal": "|" }, "slot" ] } }, "purpose": "Downloads." },
             "open": { "origin": "https://open.example.com", "methods": ["GET"], "paths": ["/"],
-                "auth": "none", "purpose": "Reads what is public." },
+                "auth": { "bearer": { "slot": "tokens" } }, "purpose": "Reads." },
             "tokens": { "origin": "https://tokens.example.com", "methods": ["POST"], "paths": ["/"],
                 "auth": { "bearer": { "slot": "tokens" } }, "purpose": "Writes." } } }"#;
     Manifest::parse(text).unwrap()
@@ -282,14 +282,13 @@ fn credentials_come_from_slots() {
         let permitted = case.permit(wanted).unwrap();
         credential(&permitted, &case.settings, &secrets).map_err(|e| (e.kind, e.code))
     };
-    let pair = |name: &str, value: &str| Ok(Some((name.to_owned(), value.to_owned())));
+    let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
     // base64("W1:now"): the current secret only.
     assert_eq!(
         of(request("data", Method::Get, &["v1", "customer"])),
         pair("authorization", "Basic VzE6bm93")
     );
     assert_eq!(of(request("shop", Method::Get, &[])), pair("x-key", "shop secret"));
-    assert_eq!(of(request("open", Method::Get, &[])), Ok(None));
     // MoEngage's report download: sha256hex(APP_ID|FILENAME|KEY); `printf 'W1|r 1.zip|R' | sha256sum`.
     let expected = "e6266758aa2e752d46c65bd396f8f1aa1389818e06474a35641fd099a957ddb8";
     assert_eq!(

@@ -21,8 +21,7 @@ fn scheme(name: &str) -> Auth {
         "alerts": { "digest": { "hash": "sha256", "slot": "webhook", "encoding": "hex", "header": "Signature",
             "parts": [ "slot", { "literal": "|" }, "body" ] } },
         "signed": { "digest": { "hmac": "sha256", "slot": "webhook", "encoding": "base64",
-            "header": "x-signature", "prefix": "sha256=", "parts": [ { "setting": "workspace" }, "body" ] } },
-        "open": "none" } }"#;
+            "header": "x-signature", "prefix": "sha256=", "parts": [ { "setting": "workspace" }, "body" ] } } } }"#;
     Manifest::parse(manifest).unwrap().inbound.remove(name).unwrap()
 }
 
@@ -54,7 +53,7 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 fn through(header: &str, secret: usize) -> Result<Verified, RefusedCode> {
-    Ok(Verified { header: Some(header.into()), secret })
+    Ok(Verified { header: header.into(), secret })
 }
 
 #[test]
@@ -147,11 +146,6 @@ fn a_setting_that_is_missing_is_the_tenants() {
         assert_eq!(refused.unwrap_err().code, RefusedCode::SettingMissing, "{name}");
     }
     assert_eq!(RefusedCode::SettingMissing.actor(), "tenant");
-}
-
-#[test]
-fn none_carries_nothing() {
-    assert_eq!(attempt("open", &[("authorization", "x")], b""), Ok(Verified { header: None, secret: 0 }));
 }
 
 /// MoEngage Alerts: `Signature = sha256hex(<key> + "|" + <raw body>)`.

@@ -81,6 +81,15 @@ fn schemes_that_are_not_built_are_refused_by_name() {
 }
 
 #[test]
+fn a_place_without_a_credential_is_refused() {
+    assert_eq!(
+        after("/endpoints/data/auth", json!("none")),
+        one("auth-needs-consent", "endpoints.data.auth")
+    );
+    assert_eq!(after("/inbound/open", json!("none")), one("auth-needs-consent", "inbound.open"));
+}
+
+#[test]
 fn unknown_keys_are_refused_everywhere() {
     assert_eq!(after("/extra", json!(1)), one("unknown-key", "extra"));
     for pointer in

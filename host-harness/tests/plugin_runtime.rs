@@ -92,6 +92,40 @@ impl Services for Snapshot {
     }
 }
 
+/// A vendor that answers everything, with bodies of this size, after this long.
+struct Generous {
+    size: usize,
+    delay: Duration,
+}
+
+impl Services for Generous {
+    fn http(&self, request: http::Request) -> Result<http::Response, http::Error> {
+        assert!(request.timeout_ms.unwrap() <= 4_000, "clamped to what is left of the unit");
+        std::thread::sleep(self.delay);
+        Ok(http::Response { status: 200, headers: vec![], body: vec![0; self.size] })
+    }
+    fn object_open(&self, _: &str, _: &[String], _: Option<&str>) -> Result<objects::Object, http::Error> {
+        Ok(objects::Object { etag: "etag".into(), size: 1 << 40 })
+    }
+    fn object_read(
+        &self,
+        _: &str,
+        _: &[String],
+        _: &str,
+        _: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, http::Error> {
+        assert!(length <= 4 << 20);
+        Ok(vec![0; self.size])
+    }
+    fn storage_get(&self, _: &str) -> Option<storage::Entry> {
+        None
+    }
+    fn storage_list(&self, _: &str, _: Option<&str>, _: usize) -> Vec<String> {
+        vec![]
+    }
+}
+
 fn run(plugin: &Plugin, unit: &Unit) -> Result<Outcome, UnitError> {
     plugin.run(unit, Arc::new(Snapshot::default()))
 }
@@ -336,6 +370,46 @@ guest_tests! {
     "hoarder" g07_handles_that_are_never_dropped_are_bounded {
         let plugin = load("hoarder");
         assert_eq!(fault(run(&plugin, &webhook("hoard"))).0, "guest-handles");
+        goes_on(&plugin);
+    }
+
+    "hoarder" g12_random_bytes_come_in_small_portions {
+        let plugin = load("hoarder");
+        assert_eq!(fault(run(&plugin, &webhook("random"))).0, "guest-trap");
+        goes_on(&plugin);
+    }
+
+    "crawler" a_unit_has_a_budget_of_calls_and_bytes {
+        let plugin = load("crawler");
+        let stopped = |sin: &str, size: usize| {
+            let unit = page(&format!("\"{sin}\""), "pages", Position::Start);
+            let outcome = plugin.run(&unit, Arc::new(Generous { size, delay: Duration::ZERO })).unwrap();
+            let note = &outcome.notes[0];
+            assert_eq!(note.message, "unit-budget", "{sin}");
+            note.count
+        };
+        assert_eq!(stopped("send", 10), 64);
+        assert_eq!(stopped("open", 10), 64, "files count like calls");
+        assert_eq!(stopped("send", 10 << 20), 3, "32 MiB hold three answers of 10 MiB");
+        assert_eq!(stopped("read", 4 << 20), 8, "and eight reads of 4 MiB");
+        goes_on(&plugin);
+    }
+
+    "crawler" only_a_page_may_call_the_vendor {
+        let plugin = load("crawler");
+        let services = Arc::new(Generous { size: 0, delay: Duration::ZERO });
+        let outcome = plugin.run(&webhook("x"), services).unwrap();
+        assert_eq!(outcome.notes[0].message, "denied-in-this-export");
+        assert_eq!(outcome.cost.http_calls, 0);
+    }
+
+    "crawler" g08_time_in_imports_counts {
+        let limits = Limits { wall: Duration::from_millis(600), ..options().limits };
+        let runtime = Runtime::new(RuntimeOptions { limits, ..options() }).unwrap();
+        let plugin = runtime.load(&guests::component("crawler"), &manifest()).unwrap();
+        let slow = Arc::new(Generous { size: 0, delay: Duration::from_millis(150) });
+        let unit = page("{}", "pages", Position::Start);
+        assert_eq!(fault(plugin.run(&unit, slow)).0, "guest-timeout");
         goes_on(&plugin);
     }
 

@@ -34,7 +34,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { events: 10_000, seed: 1, factor: 60.0, patience: Duration::from_secs(120) }
+        Self { events: 10_000, seed: 1, factor: 80.0, patience: Duration::from_secs(120) }
     }
 }
 

@@ -175,8 +175,13 @@ impl Stage {
         StageError::NoHost(how, tail.into_iter().rev().collect::<Vec<_>>().join("\n"))
     }
 
-    /// The host's exit status, if it is not running.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    /// True while the host lives.
+    pub fn is_running(&mut self) -> bool {
+        self.child.is_some() && self.ended().is_none()
+    }
+
+    /// The host's exit status, once, if it ended by itself.
+    fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
         self.child = None;
         Some(status)

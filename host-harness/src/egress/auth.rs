@@ -11,14 +11,14 @@ use crate::manifest::Auth;
 use crate::manifest::digest::{MissingSetting, Signed};
 use crate::secrets::SecretSource;
 
-/// The header that the endpoint's scheme asks for. None where it asks for none.
+/// The header that the endpoint's scheme asks for.
 pub fn credential(
     permitted: &Permitted,
     settings: &Value,
     secrets: &dyn SecretSource,
-) -> Result<Option<(String, String)>, Error> {
+) -> Result<(String, String), Error> {
     let auth = &permitted.endpoint.auth;
-    let Some(slot) = auth.slot() else { return Ok(None) };
+    let slot = auth.slot();
     // The current value only: the previous one is for calls inward during a rotation.
     let Some(secret) = secrets.get(slot).into_iter().next() else {
         return Err(refused(
@@ -40,7 +40,7 @@ pub fn credential(
             format!("the secret of the slot {slot:?} can't stand in a header: it is not printable ASCII"),
         ));
     }
-    Ok(Some((header, value)))
+    Ok((header, value))
 }
 
 fn value(
@@ -50,7 +50,6 @@ fn value(
     secret: &SecretString,
 ) -> Result<Option<String>, MissingSetting> {
     Ok(match auth {
-        Auth::None => None,
         Auth::Basic { user, .. } => user.resolve(settings).map(|user| {
             let pair = zeroize::Zeroizing::new(format!("{user}:{}", secret.expose_secret()));
             format!("Basic {}", STANDARD.encode(pair.as_bytes()))

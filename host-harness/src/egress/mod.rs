@@ -193,7 +193,7 @@ impl Egress {
     fn wire(
         &self,
         permitted: Permitted,
-        credential: Option<(String, String)>,
+        credential: (String, String),
         extra: &[(&str, &str)],
         deadline: Duration,
         into: &Into,
@@ -205,7 +205,7 @@ impl Egress {
             self.access.world.random.fill(&mut bytes);
             headers.push((name.clone(), uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()));
         }
-        headers.extend(credential);
+        headers.push(credential);
         HttpRequest {
             method: permitted.method,
             url: permitted.url,

@@ -2,7 +2,7 @@
 //!
 //! A window allows so many calls in any stretch of so many seconds. Calls are counted before they
 //! are made, so that the vendor's limit is not met but kept. The state is a small value that the
-//! caller stores; it holds at most [`SLOTS`] numbers a window, whatever the limit.
+//! caller stores; it holds a few dozen numbers a window, whatever the limit.
 
 use std::collections::VecDeque;
 

@@ -27,7 +27,7 @@ use crate::world::{HttpRequest, HttpResponse, Transport, TransportError, Transpo
 const CONNECT: Duration = Duration::from_secs(5);
 /// Largest head of an answer, and most headers in it.
 const HEAD: (usize, usize) = (64 * 1024, 100);
-/// Bytes that other layers add to a body on the wire; more than any cap can't come of it.
+/// How the host names itself.
 const USER_AGENT: &str = concat!("tajo-host-harness/", env!("CARGO_PKG_VERSION"));
 
 /// The network of a running host.

@@ -232,12 +232,12 @@ fn route(door: &Door, surface: &Surface, scheme: Auth) -> Route {
         Auth::Bearer { .. } => Some("Bearer"),
         _ => None,
     };
-    let slot = scheme.slot().map(str::to_owned);
+    let slot = scheme.slot().to_owned();
     let check = move |headers: &http::HeaderMap, body: &[u8]| {
-        let live = slot.as_deref().map(|slot| secrets.get(slot)).unwrap_or_default();
+        let live = secrets.get(&slot);
         let presented = Presented { headers, path: &[], body };
         match inbound::verify(&scheme, &presented, &settings, &live) {
-            Ok(verified) => Ok(Verified { credential: verified.header }),
+            Ok(verified) => Ok(Verified { credential: Some(verified.header) }),
             Err(refused) => Err(Refused { code: refused.code.as_str() }),
         }
     };

@@ -30,7 +30,7 @@ pub struct Presented<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     /// Lower-case name of the header that carried it; it must go no further.
-    pub header: Option<String>,
+    pub header: String,
     /// Which secret it was: 0 the current one, 1 the previous one.
     pub secret: usize,
 }
@@ -97,12 +97,8 @@ pub fn verify(
     settings: &Value,
     secrets: &[SecretString],
 ) -> Result<Verified, Refused> {
-    let header = match scheme {
-        Auth::None => return Ok(Verified { header: None, secret: 0 }),
-        _ => scheme.header(settings).ok_or(Refused { code: RefusedCode::SettingMissing })?,
-    };
+    let header = scheme.header(settings).ok_or(Refused { code: RefusedCode::SettingMissing })?;
     let outcome = match scheme {
-        Auth::None => Err(RefusedCode::SettingMissing), // answered above
         Auth::Basic { user, .. } => basic(user, &header, request, settings, secrets),
         Auth::Bearer { .. } => {
             single(request.headers, &header).and_then(bearer).and_then(|token| plain(token, secrets))
@@ -111,7 +107,7 @@ pub fn verify(
         Auth::Digest(digest) => signature(digest, &header, request, settings, secrets),
     };
     match outcome {
-        Ok(secret) => Ok(Verified { header: Some(header), secret }),
+        Ok(secret) => Ok(Verified { header, secret }),
         Err(code) => Err(Refused { code }),
     }
 }

@@ -197,7 +197,7 @@ impl Problems {
         let written = match WrittenEndpoint::deserialize(value) {
             Ok(written) => written,
             Err(e) => {
-                self.add("bad-endpoint", path, e.to_string(), "See `docs/` for an endpoint's keys.");
+                self.add("bad-endpoint", path, e.to_string(), "An endpoint has origin, methods, paths, auth and purpose; variables and headers where it needs them.");
                 return None;
             }
         };
@@ -364,6 +364,16 @@ impl Problems {
             Value::Object(fields) => fields.keys().next().map(String::as_str),
             _ => None,
         };
+        if name == Some("none") {
+            self.add(
+                "auth-needs-consent",
+                path,
+                "a place without a credential needs the operator's consent, which this host can't record yet"
+                    .into(),
+                "Use basic, header, bearer or digest.",
+            );
+            return None;
+        }
         if let Some(name @ ("aws-sigv4" | "oauth2")) = name {
             self.add(
                 "auth-not-built",
@@ -380,12 +390,12 @@ impl Problems {
                     "bad-auth",
                     path,
                     e.to_string(),
-                    "Use \"none\", basic {user, slot}, header {name, slot}, bearer {slot} or digest.",
+                    "Use basic {user, slot}, header {name, slot}, bearer {slot} or digest.",
                 );
                 return None;
             }
         };
-        if auth.slot().is_some_and(|slot| !is_name(slot)) {
+        if !is_name(auth.slot()) {
             let message = "a slot's name is lower-kebab-case, at most 64 characters".into();
             self.add("bad-name", path, message, "Rename it.");
         }

@@ -1,8 +1,8 @@
 //! Running connectors: load a component once, then run each unit of work in a fresh instance.
 //!
 //! A component is checked before it is compiled: its digest, the contract it was built for, what
-//! it imports. A unit runs under the limits of [`limits`], sees only what [`imports`] answers,
-//! and nothing that it returns is believed before [`output`] has checked it. An instance that
+//! it imports. A unit runs under the limits of [`limits`], sees only what `imports` answers,
+//! and nothing that it returns is believed before `output` has checked it. An instance that
 //! failed is dropped and never used again.
 //!
 //! Calls block: run them on plain threads, not inside an asynchronous task.

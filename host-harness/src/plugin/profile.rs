@@ -135,7 +135,7 @@ impl Check<'_> {
         self.need(check || schema, &path, "its schema is JSON");
         let endpoint = self.manifest.endpoints.get(&resource.endpoint);
         let granted = endpoint.is_some();
-        let slot = endpoint.and_then(|endpoint| endpoint.auth.slot()).map(str::to_owned);
+        let slot = endpoint.map(|endpoint| endpoint.auth.slot().to_owned());
         self.grant(granted, path.clone(), "the manifest has no such endpoint");
         if let Some(wanted) = &resource.slot {
             let declared = profile.slots.iter().any(|slot| slot.name == *wanted);

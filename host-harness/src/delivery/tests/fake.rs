@@ -35,6 +35,18 @@ impl FakeEvent {
     }
 }
 
+/// What a killed process unwinds with.
+pub struct Killed;
+
+/// None where the process was killed in it; any other panic goes on.
+pub fn unless_killed<T>(body: impl FnOnce() -> T) -> Option<T> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
+        Ok(value) => Some(value),
+        Err(why) if why.is::<Killed>() => None,
+        Err(why) => std::panic::resume_unwind(why),
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// It is carried out, and no answer comes.
@@ -43,6 +55,10 @@ pub enum Fault {
     RequestLost,
     /// The connection fails before anything is sent.
     NotSent,
+    /// The process dies before the request is carried out.
+    DiesBefore,
+    /// It is carried out, and the process dies before it reads the answer.
+    DiesAfter,
     /// This answer instead, and nothing is carried out.
     Answer(u16, Vec<(&'static str, &'static str)>, String),
     /// It is carried out, and this is the answer.
@@ -128,6 +144,10 @@ impl Transport for FakeBrevo {
         state.journal.push((request.label.clone(), body.clone()));
         match fault {
             Some(Fault::RequestLost) => return Err(lost(true)),
+            Some(Fault::DiesBefore) => {
+                drop(state);
+                std::panic::resume_unwind(Box::new(Killed));
+            }
             Some(Fault::Answer(status, headers, body)) => {
                 let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
                 return Ok(HttpResponse { status, headers, body: body.into_bytes() });
@@ -142,6 +162,10 @@ impl Transport for FakeBrevo {
         state.unblocked.extend(lifted);
         match fault {
             Some(Fault::AnswerLost) => Err(lost(true)),
+            Some(Fault::DiesAfter) => {
+                drop(state);
+                std::panic::resume_unwind(Box::new(Killed));
+            }
             Some(Fault::DoneBut(status, body)) => {
                 Ok(HttpResponse { status, headers: Vec::new(), body: body.into_bytes() })
             }

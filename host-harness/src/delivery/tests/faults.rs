@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::bench::{Bench, MINUTE, START, ada, person};
-use super::fake::Fault;
+use super::fake::{Fault, unless_killed};
 use crate::delivery::Step;
 use crate::registry::ConsentBasis::Flag;
 use crate::registry::ConsentStatus::OptedOut;
@@ -233,7 +233,7 @@ fn h16_an_action_that_dies_with_the_process_is_put_aside() {
 }
 
 #[test]
-fn a_lost_answer_at_any_call_doubles_nothing_and_loses_nothing() {
+fn w10_a_lost_answer_or_a_kill_at_any_call_doubles_nothing_and_loses_nothing() {
     // First the calls of an undisturbed run are counted, then each of them goes wrong once.
     let run = |disturbed: Option<(usize, Fault)>| -> (usize, Bench) {
         let bench = Bench::new();
@@ -247,14 +247,17 @@ fn a_lost_answer_at_any_call_doubles_nothing_and_loses_nothing() {
         if let Some((at, fault)) = disturbed {
             bench.brevo.state().nth_fault(at, fault);
         }
-        bench.run();
+        // A kill leaves everything where it stood; the next start recovers it.
+        while unless_killed(|| bench.run()).is_none() {}
         (bench.brevo.calls(""), bench)
     };
     let (calls, undisturbed) = run(None);
     let expected = undisturbed.contact();
     assert!(calls >= 10 && expected.email_blocked);
     for at in 0..calls {
-        for fault in [Fault::AnswerLost, Fault::RequestLost, Fault::NotSent] {
+        for fault in
+            [Fault::AnswerLost, Fault::RequestLost, Fault::NotSent, Fault::DiesBefore, Fault::DiesAfter]
+        {
             let (_, bench) = run(Some((at, fault.clone())));
             assert_eq!(bench.contact(), expected, "call {at}, {fault:?}");
             let mut names = bench.event_names();

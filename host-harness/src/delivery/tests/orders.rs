@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::bench::{Bench, START, person};
-use super::fake::{FakeContact, Fault};
+use super::fake::{FakeContact, Fault, unless_killed};
+use crate::delivery::{Delivery, Step};
 use crate::registry::ConsentBasis::{Flag, Signal};
 use crate::registry::ConsentStatus::{OptedIn, OptedOut};
 use crate::store::dead_letters;
@@ -36,6 +37,8 @@ fn fault() -> impl Strategy<Value = Fault> {
         Just(Fault::AnswerLost),
         Just(Fault::RequestLost),
         Just(Fault::NotSent),
+        Just(Fault::DiesBefore),
+        Just(Fault::DiesAfter),
         Just(Fault::DoneBut(502, "<html>".into())),
         Just(Fault::Answer(503, vec![], String::new())),
         Just(Fault::Answer(425, vec![], String::new())),
@@ -83,17 +86,17 @@ fn outcome(
             }
         }
         for _ in 0..pace.get(number).copied().unwrap_or(0) {
-            delivery.step().unwrap();
+            step(&bench, &mut delivery);
         }
     }
-    for step in 0..5_000 {
-        if restarts.contains(&step) {
+    for number in 0..5_000 {
+        if restarts.contains(&number) {
             delivery = bench.delivery();
         }
-        match delivery.step().unwrap() {
-            crate::delivery::Step::Worked => {}
-            crate::delivery::Step::Idle(Some(next)) => bench.wait(next - bench.now()),
-            crate::delivery::Step::Idle(None) => break,
+        match step(&bench, &mut delivery) {
+            Step::Worked => {}
+            Step::Idle(Some(next)) => bench.wait(next - bench.now()),
+            Step::Idle(None) => break,
         }
     }
     let open: Vec<_> = bench
@@ -109,6 +112,14 @@ fn outcome(
     let mut events = bench.event_names();
     events.sort();
     (bench.contact(), events)
+}
+
+/// A step; where the process dies in it, the next start.
+fn step(bench: &Bench, delivery: &mut Delivery) -> Step {
+    unless_killed(|| delivery.step().unwrap()).unwrap_or_else(|| {
+        *delivery = bench.delivery();
+        Step::Worked
+    })
 }
 
 proptest! {

@@ -266,7 +266,7 @@ impl Generator {
 
     fn batches(&self, mut stream: Vec<Value>, random: &mut Random, truth: &mut Truth) -> Vec<Batch> {
         let kinds = [Poison::NotAnObject, Poison::NoUuid, Poison::TimeNotANumber];
-        let mut poisoned: Vec<(usize, Poison, Option<String>)> = Vec::new();
+        let mut poisoned: Vec<(usize, Poison, Option<(String, String)>)> = Vec::new();
         for n in 0..self.poison {
             let kind = kinds[n % kinds.len()];
             let mut event = json!({
@@ -281,17 +281,19 @@ impl Generator {
                 }
                 Poison::TimeNotANumber => event["event_time"] = json!({"seconds": self.now_s}),
             }
-            let uuid = event["event_uuid"].as_str().map(str::to_owned);
+            let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
+            let named = text("uid").zip(text("event_uuid"));
             let at = random.below(stream.len() as u64 + 1) as usize;
             stream.insert(at, event);
             for (place, ..) in poisoned.iter_mut().filter(|(place, ..)| *place >= at) {
                 *place += 1;
             }
-            poisoned.push((at, kind, uuid));
+            poisoned.push((at, kind, named));
         }
         let size = self.batch_size.max(1);
         poisoned.sort_by_key(|(place, ..)| *place);
-        let place = |(at, kind, uuid)| PoisonTruth { batch: at / size, index: at % size, kind, uuid };
+        let place =
+            |(at, kind, named): (usize, Poison, Option<(String, String)>)| PoisonTruth { batch: at / size, index: at % size, kind, named };
         truth.poison = poisoned.into_iter().map(place).collect();
         truth.objects = stream.len();
         let mut garbled: Vec<usize> = (0..stream.len().div_ceil(size)).collect();

@@ -43,8 +43,8 @@ pub struct PoisonTruth {
     pub index: usize,
     /// What is wrong with it.
     pub kind: Poison,
-    /// Its `event_uuid`, where it has one.
-    pub uuid: Option<String>,
+    /// The person and the event that it names all the same.
+    pub named: Option<(String, String)>,
 }
 
 /// Kinds of malformed event objects.

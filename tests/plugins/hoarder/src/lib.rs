@@ -1,4 +1,4 @@
-//! Takes handles of WASI and never gives one back.
+//! Takes more of WASI than it needs: handles that it never gives back, random bytes by the MiB.
 
 use kit::*;
 
@@ -8,6 +8,9 @@ impl Connector for Hoarder {
     fn handle_webhook(request: WebhookRequest) -> Result<WebhookOutcome, Failure> {
         while request.body == b"hoard" {
             std::mem::forget(wasip2::cli::stderr::get_stderr());
+        }
+        if request.body == b"random" {
+            std::hint::black_box(wasip2::random::random::get_random_bytes(1 << 20));
         }
         Ok(contacts(&request))
     }
