@@ -152,6 +152,22 @@ fn what_is_older_than_the_dedupe_horizon_is_refused() {
 }
 
 #[test]
+fn a_state_that_has_not_changed_for_years_is_still_accepted_and_a_forgotten_one_changes_nothing() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let old = contact(&ann, "o1", START - 3 * 365 * 24 * HOUR, json!({"A": "1"}));
+    host.deliver(vec![old.clone()]);
+    assert_eq!(host.actions().len(), 1);
+    let horizon = std::time::Duration::from_hours(90 * 24);
+    host.store
+        .write::<_, StoreError>(|tx| host_harness::store::retention::prune(tx, START, horizon))
+        .unwrap();
+    host.deliver(vec![old]);
+    assert_eq!(host.actions().len(), 1);
+    host.assert_sums();
+}
+
+#[test]
 fn n19_one_poison_record_stops_nobody_and_can_be_requeued_once() {
     let host = TestHost::new();
     let ann = person("ann");
