@@ -19,6 +19,13 @@ use crate::operate::accounting::Sums;
 use stage::{Stage, StageError};
 use verdict::Verdict;
 
+/// Real time over which the pushes are spread, so that the host dies in the middle of them.
+const PUSHING: Duration = Duration::from_secs(8);
+
+/// Real time for which the host stays dead: long enough for a few pushes to fail, and well within
+/// the three and a half minutes (of host time) after which MoEngage gives a batch up.
+const DOWN: Duration = Duration::from_millis(500);
+
 /// How large the demo is.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -112,18 +119,16 @@ pub fn play(binary: &Path, options: &Options, audience: &mut dyn FnMut(Scene)) -
     )));
     for tenant in 0..2 {
         let share = options.events / 2 + (options.events % 2) * tenant;
-        stage.push(
-            tenant,
-            &Generator {
-                seed: options.seed + tenant as u64,
-                people: (share / 20).max(10),
-                events: share,
-                poison: 3,
-                non_utf8_batches: 1,
-                ..Generator::default()
-            },
-            None,
-        )?;
+        let generator = Generator {
+            seed: options.seed + tenant as u64,
+            people: (share / 20).max(10),
+            events: share,
+            poison: 3,
+            non_utf8_batches: 1,
+            ..Generator::default()
+        };
+        let batches = share as f64 / generator.batch_size.max(1) as f64;
+        stage.push(tenant, &generator, Some((batches / PUSHING.as_secs_f64()).max(1.0)))?;
     }
     let (_, pushed) = stage.pushed();
     let deadline = Instant::now() + options.patience;
@@ -132,13 +137,23 @@ pub fn play(binary: &Path, options: &Options, audience: &mut dyn FnMut(Scene)) -
         let (acknowledged, _) = stage.pushed();
         let arrived = stage.arrived();
         audience(Scene::Moves { acknowledged, arrived, pushed });
-        if kills == 0 && arrived * 3 > pushed {
-            audience(Scene::Says("kill -9 in the middle of it; then the host is started again.".into()));
+        if kills == 0 && arrived > 0 && acknowledged * 2 > pushed {
+            audience(Scene::Says(
+                "kill -9 while both sides flow; then the host is started again. MoEngage repeats what it could not hand over.".into(),
+            ));
             stage.kill_host();
             kills += 1;
+            std::thread::sleep(DOWN);
             stage.start_host(None)?;
         } else if stage.at_rest()? {
-            break;
+            // A minute of MoEngage's patience is a second here, less than a slow machine needs.
+            let again = stage.push_given_up();
+            if again == 0 {
+                break;
+            }
+            audience(Scene::Says(format!(
+                "MoEngage gave up {again} batches before the host was back; it is asked to push them again."
+            )));
         } else if Instant::now() > deadline {
             return Err(StageError::Restless("the host", options.patience));
         } else {
