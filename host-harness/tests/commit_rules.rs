@@ -308,6 +308,22 @@ fn a_storage_conflict_runs_the_unit_again() {
 }
 
 #[test]
+fn a_unit_over_the_storage_quota_is_put_aside_whole() {
+    use host_harness::unit::StorageDelta;
+    let host = TestHost::new();
+    let ann = person("ann");
+    host.append();
+    host.script(move |_, _| {
+        let full = vec![0; (host_harness::store::storage::QUOTA + 1) as usize];
+        let storage = StorageDelta { reads: vec![], writes: vec![("k".into(), Some(full))] };
+        Ok(Outcome { storage, records: vec![event("e", &ann, Some(START), START)], ..Outcome::default() })
+    });
+    host.settle();
+    assert_eq!(host.letters()[0].2, "storage-quota");
+    assert!(host.actions().is_empty());
+}
+
+#[test]
 fn d18_erased_people_stay_erased_through_replays() {
     let host = TestHost::new();
     let ann = person("ann");

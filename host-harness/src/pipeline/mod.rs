@@ -142,6 +142,14 @@ impl Pipeline {
     }
 }
 
+/// A unit whose writes don't fit into its installation's plugin storage.
+fn storage_full() -> UnitError {
+    UnitError::Fault {
+        code: "storage-quota".into(),
+        message: "the connector's storage is full; the unit was not committed".into(),
+    }
+}
+
 /// Code, actor and remedy of what stopped a unit or a record.
 pub(crate) struct Verdict {
     pub code: String,
