@@ -292,8 +292,12 @@ impl Generator {
         }
         let size = self.batch_size.max(1);
         poisoned.sort_by_key(|(place, ..)| *place);
-        let place =
-            |(at, kind, named): (usize, Poison, Option<(String, String)>)| PoisonTruth { batch: at / size, index: at % size, kind, named };
+        let place = |(at, kind, named): (usize, Poison, Option<(String, String)>)| PoisonTruth {
+            batch: at / size,
+            index: at % size,
+            kind,
+            named,
+        };
         truth.poison = poisoned.into_iter().map(place).collect();
         truth.objects = stream.len();
         let mut garbled: Vec<usize> = (0..stream.len().div_ceil(size)).collect();
