@@ -14,7 +14,8 @@ use crate::plugin::ConfigureError;
 ///
 /// Prints the webhook addresses at the start; their tokens are secrets of the tenants. A stop lets
 /// open requests and calls finish; a kill at any moment loses nothing either.
-/// Logs go to standard error; HARNESS_LOG sets what is logged (default: info).
+/// Logs go to standard error; HARNESS_LOG is the level: error, warn, info (the default), debug or
+/// trace. No level logs a secret or personal data.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -53,13 +54,13 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
 }
 
 fn start_log(format: LogFormat) -> Result<(), Failure> {
-    use tracing_subscriber::EnvFilter;
-    let filter = match std::env::var("HARNESS_LOG") {
-        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
-            Failure::usage("bad-log-filter", error.to_string(), "Set HARNESS_LOG to info, or leave it out.")
-        })?,
-        Err(_) => EnvFilter::new("info"),
-    };
+    let level = std::env::var("HARNESS_LOG").unwrap_or_else(|_| "info".to_owned());
+    let level: tracing::Level = level.parse().map_err(|_| {
+        let remedy = "Set HARNESS_LOG to error, warn, info, debug or trace, or leave it out.";
+        Failure::usage("bad-log-level", "HARNESS_LOG is not a level", remedy)
+    })?;
+    // What other crates log in detail was not written for people's data to pass through.
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,host_harness={level},guest={level}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),

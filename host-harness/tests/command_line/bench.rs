@@ -1,4 +1,5 @@
 //! A directory with a configuration, both stand-ins, and the `harness` program.
+#![allow(dead_code)] // each test binary uses a part of it
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -182,10 +183,15 @@ impl Serving {
     pub fn post(&self, body: &str, secret: &str) -> u16 {
         use base64::Engine as _;
         let basic = base64::prelude::BASE64_STANDARD.encode(format!("tajo:{secret}"));
+        self.post_with(&format!("Authorization: Basic {basic}"), body)
+    }
+
+    /// Posts with this header.
+    pub fn post_with(&self, header: &str, body: &str) -> u16 {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Basic {basic}\r\nContent-Length: {}\r\n\r\n",
+            "POST {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{header}\r\nContent-Length: {}\r\n\r\n",
             self.path,
             body.len()
         );
