@@ -23,7 +23,7 @@ pub enum FailureKind {
     Cursor,
     /// Nobody: try again later.
     Transient,
-    /// The connector's author. With a sample of at most [`SAMPLE_BYTES`].
+    /// The connector's author. With a sample of at most 1 KiB.
     VendorContract(Vec<u8>),
     /// The connector's author.
     Internal,

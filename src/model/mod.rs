@@ -116,7 +116,7 @@ pub struct Observation {
 /// One Tajo object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// See [`ids`].
+    /// See `ids`.
     pub id: String,
     /// [`CONTACT`] or [`EVENT`].
     pub kind: String,
