@@ -152,6 +152,22 @@ fn what_is_older_than_the_dedupe_horizon_is_refused() {
 }
 
 #[test]
+fn a_state_that_has_not_changed_for_years_is_still_accepted_and_a_forgotten_one_changes_nothing() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let old = contact(&ann, "o1", START - 3 * 365 * 24 * HOUR, json!({"A": "1"}));
+    host.deliver(vec![old.clone()]);
+    assert_eq!(host.actions().len(), 1);
+    let horizon = std::time::Duration::from_hours(90 * 24);
+    host.store
+        .write::<_, StoreError>(|tx| host_harness::store::retention::prune(tx, START, horizon))
+        .unwrap();
+    host.deliver(vec![old]);
+    assert_eq!(host.actions().len(), 1);
+    host.assert_sums();
+}
+
+#[test]
 fn n19_one_poison_record_stops_nobody_and_can_be_requeued_once() {
     let host = TestHost::new();
     let ann = person("ann");
@@ -289,6 +305,22 @@ fn a_storage_conflict_runs_the_unit_again() {
         .unwrap();
     assert_eq!(entry.value, b"mine");
     assert_eq!(entry.version, 2);
+}
+
+#[test]
+fn a_unit_over_the_storage_quota_is_put_aside_whole() {
+    use host_harness::unit::StorageDelta;
+    let host = TestHost::new();
+    let ann = person("ann");
+    host.append();
+    host.script(move |_, _| {
+        let full = vec![0; (host_harness::store::storage::QUOTA + 1) as usize];
+        let storage = StorageDelta { reads: vec![], writes: vec![("k".into(), Some(full))] };
+        Ok(Outcome { storage, records: vec![event("e", &ann, Some(START), START)], ..Outcome::default() })
+    });
+    host.settle();
+    assert_eq!(host.letters()[0].2, "storage-quota");
+    assert!(host.actions().is_empty());
 }
 
 #[test]

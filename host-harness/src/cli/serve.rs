@@ -60,7 +60,7 @@ fn start_log(format: LogFormat) -> Result<(), Failure> {
         Failure::usage("bad-log-level", "HARNESS_LOG is not a level", remedy)
     })?;
     // What other crates log in detail was not written for people's data to pass through.
-    let filter = tracing_subscriber::EnvFilter::new(format!("warn,host_harness={level}"));
+    let filter = tracing_subscriber::EnvFilter::new(format!("warn,host_harness={level},guest={level}"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),

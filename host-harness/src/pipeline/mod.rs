@@ -45,13 +45,16 @@ pub struct Installed {
     /// Runs its units.
     pub guest: Arc<dyn Guest>,
     /// Makes the network side of a unit that reads this resource.
-    pub outside: Box<dyn Fn(&str) -> Arc<dyn Outside> + Send + Sync>,
+    pub outside: OutsideOf,
 }
+
+/// Makes the network side of a unit, by the resource that it reads.
+pub type OutsideOf = Box<dyn Fn(&str) -> Arc<dyn Outside> + Send + Sync>;
 
 /// How far back records are accepted, and how failures are repeated. All in host time.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// Dedupe horizon: older records are refused at every door (design rules 3 and 14).
+    /// Dedupe horizon: older events are refused at every door (design rules 3 and 14).
     pub horizon: Duration,
     /// How far in the future a vendor's time may lie and still be trusted.
     pub future_tolerance: Duration,
@@ -136,6 +139,14 @@ impl Pipeline {
 
     fn busy(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A unit whose writes don't fit into its installation's plugin storage.
+fn storage_full() -> UnitError {
+    UnitError::Fault {
+        code: "storage-quota".into(),
+        message: "the connector's storage is full; the unit was not committed".into(),
     }
 }
 

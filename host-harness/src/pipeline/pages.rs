@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::commit::{Origin, commit, log_lines};
 use super::services::UnitServices;
-use super::{Installed, Pipeline, Step, Verdict};
+use super::{Installed, Pipeline, Step, Verdict, storage_full};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
 use crate::store::dead_letters::{self, NewDeadLetter};
 use crate::store::jobs::{self, Job, RunResult, Start};
@@ -69,10 +69,14 @@ impl Pipeline {
             Err(error) => return self.page_failed(job, installed, &error),
         };
         let origin = Origin { journal: None, resource: Some(&job.resource), received_at: now };
-        self.store.write(|tx| {
+        let committed = self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
             self.move_on(tx, job, installed, &outcome, now)
-        })?;
+        });
+        match committed {
+            Err(StoreError::StorageQuota) => return self.page_failed(job, installed, &storage_full()),
+            other => other?,
+        }
         log_lines(installed, &outcome);
         Ok(())
     }

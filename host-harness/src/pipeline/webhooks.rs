@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::commit::{Origin, commit};
 use super::services::UnitServices;
-use super::{Installed, Pipeline, Step, Verdict};
+use super::{Installed, Pipeline, Step, Verdict, storage_full};
 use crate::contract::{FailureKind, WebhookRequest};
 use crate::crash;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
@@ -69,12 +69,16 @@ impl Pipeline {
         };
         crash::point("unit-after-guest");
         let origin = Origin { journal: Some(entry.id), resource: None, received_at: delivery.received_at };
-        self.store.write(|tx| {
+        let committed = self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
             journal::finish(tx, entry.id)?;
             crash::point("unit-before-commit");
             Ok::<_, StoreError>(())
-        })?;
+        });
+        match committed {
+            Err(StoreError::StorageQuota) => return self.put_aside(entry, &Verdict::of(&storage_full())),
+            other => other?,
+        }
         crash::point("unit-after-commit");
         super::commit::log_lines(installed, &outcome);
         Ok(())

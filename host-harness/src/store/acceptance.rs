@@ -2,8 +2,10 @@
 //!
 //! An event id is accepted once. A state observation is accepted once and compared with the
 //! current content only, so that A, B, A is three changes; one that is older than the current is
-//! superseded. Whatever is older than the dedupe horizon is refused, so that pruning this ledger
-//! lets nothing in again.
+//! superseded. An event that is older than the dedupe horizon is refused, so that pruning this
+//! ledger lets none in again. A state may be as old as it likes: a contact that has not changed for
+//! years is still a contact, and an observation that the ledger forgot is compared with the current
+//! content all the same.
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -33,7 +35,7 @@ pub enum Verdict {
     Superseded,
     /// This event or this observation was accepted before.
     Duplicate,
-    /// Older than the dedupe horizon.
+    /// An event older than the dedupe horizon.
     BeyondHorizon,
 }
 
@@ -45,7 +47,7 @@ pub fn accept(
     time: TrustedTime,
     horizon: Millis,
 ) -> Result<Verdict, StoreError> {
-    if time.at < horizon {
+    if record.nature == Nature::Event && time.at < horizon {
         return Ok(Verdict::BeyondHorizon);
     }
     let id = record.id.as_bytes();

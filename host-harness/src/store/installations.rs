@@ -77,8 +77,7 @@ pub fn install(
             settings.0, source.0, json, Digest(token).hex(),
         ],
     )?;
-    let found = tx.query_row(&format!("{SELECT} WHERE key = ?1"), [key.0], read)?;
-    found
+    tx.query_row(&format!("{SELECT} WHERE key = ?1"), [key.0], read)?
 }
 
 /// Every installation, oldest first.

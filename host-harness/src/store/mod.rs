@@ -51,6 +51,9 @@ pub enum StoreError {
     /// A webhook could not be made durable; the sender must try again.
     #[error("the journal could not be written: {0}")]
     Append(String),
+    /// A unit would take its installation over the quota of plugin storage.
+    #[error("the connector's storage is full (256 MiB)")]
+    StorageQuota,
     /// What a transaction read changed before it could commit; run it again.
     #[error("a concurrent change; run the unit again")]
     Conflict,

@@ -2,7 +2,7 @@
 //!
 //! | table | kept |
 //! |---|---|
-//! | `accepted` | the dedupe horizon; older records are refused at every door, so nothing gets in again |
+//! | `accepted` | the dedupe horizon; older events are refused at every door, older states are compared with the current content, so nothing gets in again |
 //! | `action`, `effect` | closed rows: the dedupe horizon |
 //! | `journal` | done: 7 days (the vendor's retries end after minutes); failed: 90 days |
 //! | `batch` | 90 days, longer while an open action or dead letter points to it |

@@ -39,7 +39,10 @@ pub fn list(
     Ok(keys.collect::<Result<_, _>>()?)
 }
 
-/// Commits what a unit wrote, if what it read is still so.
+/// Bytes of keys and values that an installation may keep (`wit/v0.1/storage.wit`).
+pub const QUOTA: i64 = 256 << 20;
+
+/// Commits what a unit wrote, if what it read is still so and the quota holds.
 pub fn apply(
     tx: &Transaction<'_>,
     installation: InstallationId,
@@ -62,6 +65,16 @@ pub fn apply(
                 .prepare_cached("DELETE FROM kv WHERE installation = ?1 AND key = ?2")?
                 .execute(params![installation.0, key])?,
         };
+    }
+    if !delta.writes.is_empty() {
+        let kept: i64 = tx
+            .prepare_cached(
+                "SELECT coalesce(sum(length(key) + length(value)), 0) FROM kv WHERE installation = ?1",
+            )?
+            .query_row([installation.0], |row| row.get(0))?;
+        if kept > QUOTA {
+            return Err(StoreError::StorageQuota);
+        }
     }
     Ok(())
 }

@@ -98,6 +98,9 @@ const FIRST_NAMES: &[&str] = &["Anna", "Björn", "Chloé", "Deniz", "Elif", "Far
 const LAST_NAMES: &[&str] = &["Adler", "Brøndby", "Çelik", "Dubois", "Eriksen", "Fischer", "García"];
 const DAY_S: i64 = 86_400;
 
+/// `uid` and `event_uuid` of a malformed event that still has both.
+type Named = Option<(String, String)>;
+
 impl Generator {
     /// The defaults, for this seed and this host time in milliseconds.
     pub fn new(seed: u64, now: Millis) -> Self {
@@ -266,7 +269,7 @@ impl Generator {
 
     fn batches(&self, mut stream: Vec<Value>, random: &mut Random, truth: &mut Truth) -> Vec<Batch> {
         let kinds = [Poison::NotAnObject, Poison::NoUuid, Poison::TimeNotANumber];
-        let mut poisoned: Vec<(usize, Poison, Option<(String, String)>)> = Vec::new();
+        let mut poisoned: Vec<(usize, Poison, Named)> = Vec::new();
         for n in 0..self.poison {
             let kind = kinds[n % kinds.len()];
             let mut event = json!({
@@ -292,7 +295,7 @@ impl Generator {
         }
         let size = self.batch_size.max(1);
         poisoned.sort_by_key(|(place, ..)| *place);
-        let place = |(at, kind, named): (usize, Poison, Option<(String, String)>)| PoisonTruth {
+        let place = |(at, kind, named): (usize, Poison, Named)| PoisonTruth {
             batch: at / size,
             index: at % size,
             kind,
