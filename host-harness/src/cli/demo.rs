@@ -40,6 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     }
     if let Ok(style) = ProgressStyle::with_template("  {bar:40} {pos}/{len} events acknowledged, {msg}") {
         bar.set_style(style);
+        bar.set_message("0 at Brevo");
     }
     let report = demo::play(&binary, &options, &mut |scene| match scene {
         Scene::Says(text) => bar.suspend(|| eprintln!("{text}")),
