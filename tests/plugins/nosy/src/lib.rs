@@ -17,12 +17,12 @@ impl Connector for Nosy {
         let read = std::io::Read::read_to_string(&mut std::io::stdin(), &mut input).unwrap_or(0);
         println!("nobody reads this");
         eprintln!("nor this");
-        let random = wasip2::random::random::get_random_bytes(8);
+        let random = wasi::random::random::get_random_bytes(8);
         let found = format!(
             "env={} args={} preopens={} files={} stdin={read} wall={:?} monotonic={} random={random:?}",
             std::env::vars().count(),
             std::env::args().count(),
-            wasip2::filesystem::preopens::get_directories().len(),
+            wasi::filesystem::preopens::get_directories().len(),
             ["/", ".", "/etc/passwd", "/proc/self/environ"]
                 .iter()
                 .filter(|path| std::fs::metadata(path).is_ok() || std::fs::read_dir(path).is_ok())
