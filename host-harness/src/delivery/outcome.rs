@@ -9,6 +9,7 @@ use super::work::{Intent, Work};
 use super::{Delivery, millis};
 use crate::brevo::errors::{Kind, Remedy, Rule};
 use crate::people::consent;
+use crate::registry::Channel;
 use crate::store::StoreError;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
 use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, State, Transition, held};
@@ -150,6 +151,12 @@ impl Delivery {
             if work.release {
                 outbox::release_held(tx, work.person.id, now)?;
             }
+            let end = if matches!(end, End::Held(_)) && consent_changed(tx, &work)? {
+                // What would release it happened during the calls: nothing would come again.
+                End::Again(Again { at: now, code: "consent-changed", counted: false })
+            } else {
+                end
+            };
             self.end(tx, &work.action, State::InFlight, &end, Some(&work.intent), now)?;
             self.went_on(tx, now)?;
             self.save_rates(tx)
@@ -363,6 +370,12 @@ fn interrupted() -> Letter {
         remedy: "Look at the host's log around the attempts, then requeue.",
         about: None,
     }
+}
+
+/// True where a unit was committed since the claim that says something new about consent.
+fn consent_changed(tx: &Transaction<'_>, work: &Work) -> Result<bool, StoreError> {
+    Ok(consent::known(tx, work.person.id, Channel::Email)? != work.email
+        || consent::known(tx, work.person.id, Channel::Sms)? != work.sms)
 }
 
 fn unreachable() -> Rule {
