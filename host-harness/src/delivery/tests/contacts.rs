@@ -80,6 +80,34 @@ fn a_person_with_unknown_consent_is_not_created() {
     assert!(!bench.contact().email_blocked);
 }
 
+/// A unit commits the opt-out while delivery looks the person up: nothing would release it later.
+#[test]
+fn consent_that_becomes_known_during_the_look_up_is_not_missed() {
+    let mut bench = Bench::new();
+    let upsert = bench.upsert(&ada(), json!({ "FIRSTNAME": "Ada" }));
+    let (store, id) = (bench.store.clone(), bench.person_id(&ada()));
+    bench.options.api_key = std::sync::Arc::new(move || {
+        let said = crate::registry::SetConsent {
+            channel: crate::registry::Channel::Email,
+            status: ConsentStatus::OptedOut,
+            basis: ConsentBasis::Flag,
+        };
+        let merge = |tx: &rusqlite::Transaction<'_>| {
+            let busy: bool =
+                tx.query_row("SELECT EXISTS (SELECT 1 FROM action WHERE state = 1)", [], |r| r.get(0))?;
+            if busy {
+                crate::people::consent::merge(tx, id, &said, START, START)?;
+            }
+            Ok::<_, crate::store::StoreError>(())
+        };
+        store.write(merge).unwrap();
+        Some("k".to_owned().into())
+    });
+    bench.run();
+    bench.assert_end(upsert, State::Delivered, "");
+    assert!(bench.contact().email_blocked);
+}
+
 #[test]
 fn a_held_person_who_opted_out_is_created_blocked_in_the_same_call() {
     let bench = Bench::new();
