@@ -11,7 +11,7 @@ mod bindings {
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bindings::tajo::connector::{http, log, types as wit};
+use bindings::tajo::connector::{http, log, objects, storage, types as wit};
 
 use crate::settings::Settings;
 
@@ -31,12 +31,15 @@ impl bindings::Guest for Component {
             resource: request.resource,
             position: match request.position {
                 wit::Position::Start => crate::Position::Start,
-                wit::Position::Cursor(cursor) => crate::Position::Cursor(cursor.version),
+                wit::Position::Cursor(cursor) => crate::Position::Cursor(cursor_in(cursor)),
                 wit::Position::Window((from, to)) => crate::Position::Window(from, to),
             },
+            budget: request.budget,
             now: request.now,
         };
-        crate::fetch_page(&settings, &request, &mut HostHttp).map(page).map_err(failure)
+        let reach =
+            &mut crate::Reach { http: &mut HostHttp, objects: &mut HostObjects, storage: &mut HostStorage };
+        crate::fetch_page(&settings, &request, reach).map(page).map_err(failure)
     }
 
     fn handle_webhook(request: wit::WebhookRequest) -> Result<wit::WebhookOutcome, wit::Failure> {
@@ -47,7 +50,7 @@ impl bindings::Guest for Component {
             headers: request.headers,
             received_at: request.received_at,
         };
-        let outcome = crate::handle_webhook(&settings, &request).map_err(failure)?;
+        let outcome = crate::handle_webhook(&settings, &request, &mut HostStorage).map_err(failure)?;
         Ok(wit::WebhookOutcome {
             records: outcome.records.into_iter().map(record_out).collect(),
             rejects: outcome.rejects.into_iter().map(reject).collect(),
@@ -126,21 +129,68 @@ impl crate::Http for HostHttp {
                 headers: response.headers,
                 body: response.body,
             }),
-            Err(error) => Err(crate::HttpError {
-                kind: match error.kind {
-                    http::ErrorKind::Denied => crate::HttpErrorKind::Denied,
-                    http::ErrorKind::NoSecret => crate::HttpErrorKind::NoSecret,
-                    http::ErrorKind::Budget => crate::HttpErrorKind::Budget,
-                    http::ErrorKind::RateLimited => crate::HttpErrorKind::RateLimited,
-                    http::ErrorKind::Unreachable => crate::HttpErrorKind::Unreachable,
-                    http::ErrorKind::Timeout => crate::HttpErrorKind::Timeout,
-                    http::ErrorKind::BadAnswer => crate::HttpErrorKind::BadAnswer,
-                },
-                code: error.code,
-                message: error.message,
-                retry_after_ms: error.retry_after_ms,
-            }),
+            Err(error) => Err(http_error(error)),
         }
+    }
+}
+
+fn http_error(error: http::Error) -> crate::HttpError {
+    crate::HttpError {
+        kind: match error.kind {
+            http::ErrorKind::Denied => crate::HttpErrorKind::Denied,
+            http::ErrorKind::NoSecret => crate::HttpErrorKind::NoSecret,
+            http::ErrorKind::Budget => crate::HttpErrorKind::Budget,
+            http::ErrorKind::RateLimited => crate::HttpErrorKind::RateLimited,
+            http::ErrorKind::Unreachable => crate::HttpErrorKind::Unreachable,
+            http::ErrorKind::Timeout => crate::HttpErrorKind::Timeout,
+            http::ErrorKind::BadAnswer => crate::HttpErrorKind::BadAnswer,
+        },
+        code: error.code,
+        message: error.message,
+        retry_after_ms: error.retry_after_ms,
+    }
+}
+
+struct HostObjects;
+
+impl crate::Objects for HostObjects {
+    fn open(
+        &mut self,
+        endpoint: &str,
+        path: &[String],
+        etag: Option<&str>,
+    ) -> Result<crate::Object, crate::HttpError> {
+        objects::open(endpoint, path, etag)
+            .map(|object| crate::Object { etag: object.etag, size: object.size })
+            .map_err(http_error)
+    }
+
+    fn read(
+        &mut self,
+        endpoint: &str,
+        path: &[String],
+        etag: &str,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, crate::HttpError> {
+        objects::read(endpoint, path, etag, offset, length).map_err(http_error)
+    }
+}
+
+struct HostStorage;
+
+// Reads fail only for keys that are empty or too long: nothing is there.
+impl crate::Storage for HostStorage {
+    fn get(&mut self, key: &str) -> Option<Vec<u8>> {
+        storage::get(key).ok().flatten().map(|entry| entry.value)
+    }
+
+    fn set(&mut self, key: &str, value: &[u8]) -> bool {
+        storage::set(key, value).is_ok()
+    }
+
+    fn list(&mut self, prefix: &str, after: Option<&str>) -> Vec<String> {
+        storage::list(prefix, after).unwrap_or_default()
     }
 }
 
@@ -172,9 +222,13 @@ fn resource(resource: crate::ResourceSpec) -> wit::ResourceSpec {
     wit::ResourceSpec {
         name: resource.name,
         kind: resource.kind,
-        primary_key: Vec::new(),
-        nature: wit::Nature::State,
-        mode: wit::SyncMode::Check,
+        primary_key: resource.primary_key,
+        nature: nature_out(resource.nature),
+        mode: match resource.mode {
+            crate::SyncMode::Full => wit::SyncMode::Full,
+            crate::SyncMode::Incremental => wit::SyncMode::Incremental,
+            crate::SyncMode::Check => wit::SyncMode::Check,
+        },
         cursor_strategy: resource.cursor_strategy,
         page_limit: resource.page_limit,
         replay_policy: resource.replay_policy,
@@ -186,7 +240,14 @@ fn resource(resource: crate::ResourceSpec) -> wit::ResourceSpec {
             .collect(),
         schema: resource.schema,
         endpoint: resource.endpoint,
-        slot: Some(resource.slot),
+        slot: resource.slot,
+    }
+}
+
+fn nature_out(nature: crate::Nature) -> wit::Nature {
+    match nature {
+        crate::Nature::Event => wit::Nature::Event,
+        crate::Nature::State => wit::Nature::State,
     }
 }
 
@@ -234,6 +295,7 @@ fn failure(failure: crate::Failure) -> wit::Failure {
             crate::FailureKind::RateLimited(wait) => wit::FailureKind::RateLimited(wait),
             crate::FailureKind::Cursor => wit::FailureKind::Cursor,
             crate::FailureKind::Transient => wit::FailureKind::Transient,
+            crate::FailureKind::Gone => wit::FailureKind::Gone,
             crate::FailureKind::VendorContract(sample) => wit::FailureKind::VendorContract(sample),
             crate::FailureKind::Internal => wit::FailureKind::Internal,
         },
@@ -246,10 +308,20 @@ fn page(page: crate::Page) -> wit::Page {
     wit::Page {
         records: page.records.into_iter().map(record_out).collect(),
         rejects: page.rejects.into_iter().map(reject).collect(),
-        next: wit::Next::Done(wit::RunEnd { cursor: None, truncated: None }),
+        next: match page.next {
+            crate::Next::More(cursor) => wit::Next::More(cursor_out(cursor)),
+            crate::Next::Later(cursor, at) => wit::Next::Later((cursor_out(cursor), at)),
+            crate::Next::Done { cursor, truncated } => {
+                wit::Next::Done(wit::RunEnd { cursor: cursor.map(cursor_out), truncated })
+            }
+        },
         not_before: page.not_before,
         notes: page.notes.into_iter().map(note).collect(),
     }
+}
+
+fn cursor_out(cursor: crate::Cursor) -> wit::Cursor {
+    wit::Cursor { version: cursor.version, bytes: cursor.bytes }
 }
 
 fn reject(reject: crate::Reject) -> wit::Reject {
@@ -292,10 +364,7 @@ fn record_out(record: crate::Record) -> wit::Record {
     wit::Record {
         id: record.id,
         kind: record.kind,
-        nature: match record.nature {
-            crate::Nature::Event => wit::Nature::Event,
-            crate::Nature::State => wit::Nature::State,
-        },
+        nature: nature_out(record.nature),
         subject: subject_out(record.subject),
         observation: wit::Observation { id: record.observation.id, rank: record.observation.rank },
         occurred: wit::Occurrence {
@@ -316,6 +385,10 @@ fn record_out(record: crate::Record) -> wit::Record {
 }
 
 // ---- what comes in ------------------------------------------------------------------------------
+
+fn cursor_in(cursor: wit::Cursor) -> crate::Cursor {
+    crate::Cursor { version: cursor.version, bytes: cursor.bytes }
+}
 
 fn record_in(record: wit::Record) -> crate::Record {
     crate::Record {

@@ -23,6 +23,8 @@ pub enum FailureKind {
     Cursor,
     /// Nobody: try again later.
     Transient,
+    /// The tenant: the thing no longer exists at MoEngage.
+    Gone,
     /// The connector's author. With a sample of at most 1 KiB.
     VendorContract(Vec<u8>),
     /// The connector's author.

@@ -5,8 +5,9 @@
 //! `component` (compiled to wasm) translates between the two, one line per type.
 //!
 //! The four doors are those of the contract: [`configure`], [`handle_webhook`], [`map_record`]
-//! and [`fetch_page`]. All are pure functions of their arguments, except that `fetch_page` calls
-//! the vendor through [`Http`] and `map_record` may write to a [`Log`].
+//! and [`fetch_page`]. All are pure functions of their arguments, except that `fetch_page` reads
+//! through a [`Reach`], `handle_webhook` may remember things in a [`Storage`], and `map_record`
+//! may write to a [`Log`].
 
 mod activate;
 mod failure;
@@ -26,10 +27,12 @@ pub use model::{
     Record, Subject, TimeTrust,
 };
 pub use profile::{
-    AttributeTarget, Profile, RateWindow, ResourceSpec, SecretSlot, StaticAnswer, Surface, Targets, configure,
+    AttributeTarget, Profile, RateWindow, ResourceSpec, SecretSlot, StaticAnswer, Surface, SyncMode, Targets,
+    configure,
 };
 pub use settings::{AttributeType, Problem, Settings};
 pub use source::{
-    Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method, Note, Page, PageRequest, Position,
-    Reject, WebhookOutcome, WebhookRequest, fetch_page, handle_webhook,
+    Cursor, Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method, Next, Note, Object, Objects,
+    Page, PageRequest, Position, Reach, Reject, Storage, WebhookOutcome, WebhookRequest, fetch_page,
+    handle_webhook,
 };

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::activate;
 use crate::json::to_json;
-use crate::model::{CONTACT, EVENT, contact, event};
+use crate::model::{CONTACT, EVENT, Nature, contact, event};
 use crate::settings::{AttributeType, BREVO_OWN, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT};
-use crate::source::{STREAMS, check_resources};
+use crate::source::{STREAMS, resources};
 
 /// What a configuration reads, receives and can cause.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Profile {
     pub cursor_versions: Vec<u32>,
     /// Slots that the settings fill.
     pub slots: Vec<SecretSlot>,
-    /// Check resources, one for each API key.
+    /// What can be read, and a check for each API key.
     pub resources: Vec<ResourceSpec>,
     /// Streams.
     pub surfaces: Vec<Surface>,
@@ -42,13 +42,30 @@ pub struct SecretSlot {
     pub required: bool,
 }
 
-/// A check resource.
+/// How a resource is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// The whole list each time; changes are found by content.
+    Full,
+    /// From a cursor onward.
+    Incremental,
+    /// Probes one credential and reads nothing.
+    Check,
+}
+
+/// Something that can be read page by page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceSpec {
-    /// `check-...`
+    /// Unique, `lower-kebab-case`.
     pub name: String,
-    /// `check`: it yields no records.
+    /// Kind of its records; `check` for a resource that yields none.
     pub kind: String,
+    /// Fields of the body that make up MoEngage's key.
+    pub primary_key: Vec<String>,
+    /// Whether its records happened once or can change.
+    pub nature: Nature,
+    /// How it is read.
+    pub mode: SyncMode,
     /// In words.
     pub cursor_strategy: String,
     /// Largest number of records of a page.
@@ -61,8 +78,8 @@ pub struct ResourceSpec {
     pub schema: String,
     /// Endpoint of the manifest.
     pub endpoint: String,
-    /// Slot that it probes.
-    pub slot: String,
+    /// Slot of the secret that it needs.
+    pub slot: Option<String>,
     /// The vendor's documented limits.
     pub rate_windows: Vec<RateWindow>,
 }
@@ -154,7 +171,7 @@ fn profile(settings: &Settings) -> Profile {
         source_key: source_key(settings),
         cursor_versions: Vec::new(),
         slots: slots(settings),
-        resources: check_resources(settings),
+        resources: resources(settings),
         surfaces: vec![Surface {
             name: STREAMS.to_owned(),
             verification: settings.webhook_auth.scheme().to_owned(),

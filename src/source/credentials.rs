@@ -1,68 +1,30 @@
 //! Check resources: each probes one API key by a read that changes nothing.
 
 use super::client::{self, Http, HttpRequest, HttpResponse, Method};
-use super::notes::Note;
-use super::streams::Reject;
+use super::page::{Next, Page, PageRequest, Position};
 use super::time::day_month_year;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Object, Scalar, elements, to_json};
-use crate::model::{Millis, Record};
-use crate::profile::{RateWindow, ResourceSpec};
+use crate::model::{Millis, Nature};
+use crate::profile::{RateWindow, ResourceSpec, SyncMode};
 use crate::settings::{KeySlot, Settings};
-
-/// Where a read starts. The bytes of a cursor are never looked at here: nothing has one yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// From the beginning.
-    Start,
-    /// Where an earlier page ended; its format version.
-    Cursor(u32),
-    /// A backfill of a span of time.
-    Window(Millis, Millis),
-}
-
-/// A page that is asked for.
-#[derive(Clone, Debug)]
-pub struct PageRequest {
-    /// A resource of the profile.
-    pub resource: String,
-    /// Where to start.
-    pub position: Position,
-    /// Host time.
-    pub now: Millis,
-}
-
-/// A page. A check reads nothing: a page of it says that the key was verified and that the run
-/// is over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// None for a check.
-    pub records: Vec<Record>,
-    /// None for a check.
-    pub rejects: Vec<Reject>,
-    /// Where MoEngage said that no call is left: when the next one is allowed.
-    pub not_before: Option<Millis>,
-    /// Counted by name.
-    pub notes: Vec<Note>,
-}
 
 /// A segment name that no workspace has, so that the list comes back empty.
 const NO_SUCH_SEGMENT: &str = "tajo-connector-check-no-such-segment";
 
-/// Reads one page.
-///
-/// # Errors
-/// `Auth` and `Permission` say that the key was refused; every other failure says that nothing
-/// is known about it.
-pub fn fetch_page(settings: &Settings, request: &PageRequest, http: &mut dyn Http) -> Result<Page, Failure> {
-    let slot = KeySlot::ALL.into_iter().find(|&slot| resource(slot) == request.resource);
-    let Some(slot) = slot.filter(|slot| settings.keys.contains(slot)) else {
-        return Err(Failure::new(
-            FailureKind::Config,
-            "unknown-resource",
-            "These settings have no such resource; a check needs its key under keys.",
-        ));
-    };
+/// The slot that a check resource of these settings probes.
+pub fn slot_of(settings: &Settings, name: &str) -> Option<KeySlot> {
+    settings.keys.iter().copied().find(|&slot| resource(slot) == name)
+}
+
+/// Probes one key. `Auth` and `Permission` say that it was refused; every other failure says that
+/// nothing is known about it.
+pub fn check(
+    settings: &Settings,
+    slot: KeySlot,
+    request: &PageRequest,
+    http: &mut dyn Http,
+) -> Result<Page, Failure> {
     if request.position != Position::Start {
         return Err(Failure::new(
             FailureKind::Cursor,
@@ -78,7 +40,13 @@ pub fn fetch_page(settings: &Settings, request: &PageRequest, http: &mut dyn Htt
             "MoEngage answered with a success whose body is not the documented one.",
         ));
     }
-    Ok(Page { not_before: client::not_before(&response, request.now), ..Page::default() })
+    Ok(Page {
+        records: Vec::new(),
+        rejects: Vec::new(),
+        next: Next::COMPLETE,
+        not_before: client::not_before(&response, request.now),
+        notes: Vec::new(),
+    })
 }
 
 fn resource(slot: KeySlot) -> &'static str {
@@ -150,13 +118,16 @@ pub fn check_resources(settings: &Settings) -> Vec<ResourceSpec> {
     let spec = |slot: KeySlot| ResourceSpec {
         name: resource(slot).to_owned(),
         kind: "check".to_owned(),
+        primary_key: Vec::new(),
+        nature: Nature::State,
+        mode: SyncMode::Check,
         cursor_strategy: "None: one call that reads nothing, then done.".to_owned(),
         page_limit: 1,
         replay_policy: "It can be repeated at any time and changes nothing.".to_owned(),
         cadence: 0,
         schema: r#"{"not":{}}"#.to_owned(),
         endpoint: slot.name().to_owned(),
-        slot: slot.name().to_owned(),
+        slot: Some(slot.name().to_owned()),
         rate_windows: windows(slot).to_vec(),
     };
     KeySlot::ALL.into_iter().filter(|slot| settings.keys.contains(slot)).map(spec).collect()

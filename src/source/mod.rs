@@ -7,10 +7,13 @@ mod flags;
 mod identity;
 mod inner_event;
 mod notes;
+mod page;
+mod resources;
 mod streams;
 mod time;
 
 pub use client::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method};
-pub use credentials::{Page, PageRequest, Position, check_resources, fetch_page};
 pub use notes::Note;
+pub use page::{Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
+pub use resources::{fetch_page, resources};
 pub use streams::{Reject, STREAMS, WebhookOutcome, WebhookRequest, handle_webhook};

@@ -11,6 +11,7 @@ use crate::settings::Settings;
 
 use super::inner_event;
 use super::notes::{Note, Notes, Notice};
+use super::page::Storage;
 
 /// Name of the surface, part of the webhook's address.
 pub const STREAMS: &str = "streams";
@@ -61,7 +62,11 @@ pub struct WebhookOutcome {
 /// # Errors
 /// A failure says that nothing of the body could be read: unknown surface, not JSON, no list of
 /// events, or more events than a unit can hold.
-pub fn handle_webhook(settings: &Settings, request: &WebhookRequest) -> Result<WebhookOutcome, Failure> {
+pub fn handle_webhook(
+    settings: &Settings,
+    request: &WebhookRequest,
+    _storage: &mut dyn Storage,
+) -> Result<WebhookOutcome, Failure> {
     if request.surface != STREAMS {
         return Err(Failure::new(
             FailureKind::Config,

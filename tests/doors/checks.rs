@@ -1,9 +1,10 @@
 use moengage_connector::{
-    Failure, FailureKind, Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method, Page,
-    PageRequest, Position, fetch_page,
+    Cursor, Failure, FailureKind, Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method, Next,
+    Page, PageRequest, Position,
 };
 use serde_json::{Value, json};
 
+use crate::reach::fetch_page;
 use crate::{NOW, parse, plain, plain_settings};
 
 /// A vendor that gives one answer and keeps what it was asked.
@@ -26,7 +27,8 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<HttpRespo
 
 fn check(resource: &str, answer: Result<HttpResponse, HttpError>) -> (Result<Page, Failure>, HttpRequest) {
     let mut vendor = Canned { answer, asked: Vec::new() };
-    let request = PageRequest { resource: resource.to_owned(), position: Position::Start, now: NOW };
+    let request =
+        PageRequest { resource: resource.to_owned(), position: Position::Start, budget: 1_000, now: NOW };
     let result = fetch_page(&plain(), &request, &mut vendor);
     assert_eq!(vendor.asked.len(), 1);
     (result, vendor.asked.remove(0))
@@ -45,7 +47,8 @@ const DATA_OK: &str = r#"{"status":"success","total_count":0,"data":[],"offset":
 #[test]
 fn each_key_is_probed_by_a_read_under_its_own_slot() {
     let (page, request) = check("check-data", answer(200, &[], DATA_OK));
-    assert_eq!(page.unwrap(), Page::default());
+    let page = page.unwrap();
+    assert_eq!((page.records.len(), page.next), (0, Next::COMPLETE));
     assert_eq!((request.endpoint.as_str(), request.method), ("data", Method::Post));
     assert_eq!(request.path, ["v1.0", "data", "fileimports", "import", "status"]);
     let body: Value = serde_json::from_slice(request.body.as_ref().unwrap()).unwrap();
@@ -200,12 +203,13 @@ fn only_what_the_profile_declares_can_be_fetched() {
     let settings = parse(&settings);
     let mut vendor = Canned { answer: answer(200, &[], "[]"), asked: Vec::new() };
     for resource in ["check-campaigns", "campaigns", ""] {
-        let request = PageRequest { resource: resource.to_owned(), position: Position::Start, now: NOW };
+        let request =
+            PageRequest { resource: resource.to_owned(), position: Position::Start, budget: 1_000, now: NOW };
         let failure = fetch_page(&settings, &request, &mut vendor).unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Config, "unknown-resource"));
     }
-    for position in [Position::Cursor(1), Position::Window(0, 1)] {
-        let request = PageRequest { resource: "check-data".to_owned(), position, now: NOW };
+    for position in [Position::Cursor(Cursor { version: 1, bytes: Vec::new() }), Position::Window(0, 1)] {
+        let request = PageRequest { resource: "check-data".to_owned(), position, budget: 1_000, now: NOW };
         let failure = fetch_page(&settings, &request, &mut vendor).unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Cursor, "position-not-supported"));
     }

@@ -1,9 +1,10 @@
 //! One batch of the documented shape, through webhook and mapping, held against a file that was
 //! read by a person. `UPDATE_GOLDEN=1` writes the file anew; the difference is then to be read.
 
-use moengage_connector::{Action, Mapping, Person, Record, Subject, handle_webhook};
+use moengage_connector::{Action, Mapping, Person, Record, Subject};
 use serde_json::{Value, json};
 
+use crate::reach::handle_webhook;
 use crate::{map, plain, request};
 
 fn person(subject: &Subject) -> Value {

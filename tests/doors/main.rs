@@ -5,14 +5,16 @@ mod checks;
 mod configure;
 mod golden;
 mod mapping;
+mod reach;
 mod robustness;
 mod schemas;
 mod streams;
 
 use moengage_connector::{
     Action, Failure, Log, Mapping, Millis, Person, Record, Settings, Subject, WebhookOutcome, WebhookRequest,
-    handle_webhook, map_record,
+    map_record,
 };
+use reach::handle_webhook;
 use serde_json::{Value, json};
 
 /// 2022-05-20T04:51:50Z, the time of the documented sample.

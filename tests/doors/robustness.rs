@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use moengage_connector::{Mapping, configure, handle_webhook};
+use moengage_connector::{Mapping, configure};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::reach::handle_webhook;
 use crate::{batch, event, map, plain, plain_settings, request, take};
 
 /// Any JSON, three levels deep.

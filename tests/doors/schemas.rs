@@ -2,10 +2,10 @@
 
 use moengage_connector::{
     Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, PageRequest, Position, Settings, configure,
-    fetch_page,
 };
 use serde_json::{Value, json};
 
+use crate::reach::fetch_page;
 use crate::{NOW, body, event, map, plain, plain_settings, take};
 
 /// As much of JSON Schema as the two schemas use. An unknown keyword fails.
@@ -138,7 +138,12 @@ fn the_manifest_grants_exactly_what_is_used() {
     let mut endpoints = manifest["endpoints"].as_object().unwrap().clone();
     for resource in &profile.resources {
         let mut recorder = Recorder(Vec::new());
-        let request = PageRequest { resource: resource.name.clone(), position: Position::Start, now: NOW };
+        let request = PageRequest {
+            resource: resource.name.clone(),
+            position: Position::Start,
+            budget: 1_000,
+            now: NOW,
+        };
         fetch_page(&settings, &request, &mut recorder).unwrap_err();
         let request = recorder.0.remove(0);
         assert_eq!(request.endpoint, resource.endpoint);

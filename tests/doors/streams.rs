@@ -1,6 +1,7 @@
-use moengage_connector::{FailureKind, Nature, Provenance, TimeTrust, handle_webhook};
+use moengage_connector::{FailureKind, Nature, Provenance, TimeTrust};
 use serde_json::{Value, json};
 
+use crate::reach::handle_webhook;
 use crate::{T, batch, body, contact_record, event, event_record, note, person, plain, request, take, with};
 
 #[test]

@@ -1,0 +1,135 @@
+//! A page of a resource: what is asked for, what comes back, and what a read may reach.
+
+use super::client::Http;
+use super::notes::Note;
+use super::streams::Reject;
+use crate::model::{Millis, Record};
+
+/// Where a read stands. Opaque to the host; at most 4 KiB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Format of the bytes; the profile lists those that can be read.
+    pub version: u32,
+    /// Of the resource that made it.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a read starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// From the beginning.
+    Start,
+    /// Where an earlier page ended.
+    Cursor(Cursor),
+    /// A backfill of what happened from the first instant up to, not including, the second.
+    Window(Millis, Millis),
+}
+
+/// A page that is asked for.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// A resource of the profile.
+    pub resource: String,
+    /// Where to start.
+    pub position: Position,
+    /// Largest number of records that the host takes now; at least 1.
+    pub budget: u32,
+    /// Host time.
+    pub now: Millis,
+}
+
+/// A page. A check reads nothing: a page of it says that the key was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// None for a check.
+    pub records: Vec<Record>,
+    /// Parts that became no record.
+    pub rejects: Vec<Reject>,
+    /// How it goes on.
+    pub next: Next,
+    /// Where MoEngage said that no call is left: when the next one is allowed.
+    pub not_before: Option<Millis>,
+    /// Counted by name.
+    pub notes: Vec<Note>,
+}
+
+/// How a run goes on after a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// There is more now.
+    More(Cursor),
+    /// There is more, but not before the instant.
+    Later(Cursor, Millis),
+    /// The run is over.
+    Done {
+        /// Where the next run starts; none is the beginning.
+        cursor: Option<Cursor>,
+        /// Why the run was cut short; none where everything was read.
+        truncated: Option<String>,
+    },
+}
+
+impl Next {
+    /// Everything was read, and the next run starts from the beginning.
+    pub const COMPLETE: Self = Self::Done { cursor: None, truncated: None };
+}
+
+/// A remote file on the host's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Identity of the content.
+    pub etag: String,
+    /// Uncompressed bytes.
+    pub size: u64,
+}
+
+/// Large remote files, spooled by the host. Errors are those of [`Http`]; the codes
+/// `object-changed` and `object-gone` are the contract's.
+pub trait Objects {
+    /// Makes a file readable.
+    ///
+    /// # Errors
+    /// Where it can't be had, or with `etag` where its content is another.
+    fn open(
+        &mut self,
+        endpoint: &str,
+        path: &[String],
+        etag: Option<&str>,
+    ) -> Result<Object, super::HttpError>;
+
+    /// Up to `length` bytes (at most 4 MiB) from an uncompressed offset; empty at the end.
+    ///
+    /// # Errors
+    /// Where the host dropped the file.
+    fn read(
+        &mut self,
+        endpoint: &str,
+        path: &[String],
+        etag: &str,
+        offset: u64,
+        length: u32,
+    ) -> Result<Vec<u8>, super::HttpError>;
+}
+
+/// The memory of one installation between units, committed with the unit.
+pub trait Storage {
+    /// The value of a key.
+    fn get(&mut self, key: &str) -> Option<Vec<u8>>;
+
+    /// Writes a key. False where the installation's quota is used up or the key is too long.
+    #[must_use]
+    fn set(&mut self, key: &str, value: &[u8]) -> bool;
+
+    /// Up to 1,000 keys with this prefix, in byte order, after the given key.
+    fn list(&mut self, prefix: &str, after: Option<&str>) -> Vec<String>;
+}
+
+/// Everything that reading a page may reach.
+pub struct Reach<'a> {
+    /// The vendor.
+    pub http: &'a mut dyn Http,
+    /// Files.
+    pub objects: &'a mut dyn Objects,
+    /// Memory.
+    pub storage: &'a mut dyn Storage,
+}
