@@ -8,6 +8,7 @@
 //! | `housekeeping` | prune what retention lets go |
 
 mod assembly;
+mod units;
 mod workers;
 
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ use crate::connectors::{Connector, ConnectorError};
 use crate::contract::Problem;
 use crate::intake::Intake;
 use crate::store::StoreError;
+
+pub use units::Units;
 
 /// Name of the store's file in the data directory.
 pub const STORE_FILE: &str = "host.db";

@@ -74,6 +74,34 @@ fn n28_an_older_state_never_becomes_current_but_fills_what_nothing_newer_mention
 }
 
 #[test]
+fn what_rides_on_an_event_loses_to_a_profile_that_was_read_shortly_before() {
+    const MINUTE: i64 = 60_000;
+    let ann = person("ann");
+    let observed = |name: &str, rank, at| {
+        let mut mapped = contact(&ann, name, at, json!({ "A": name }));
+        mapped.record.observation.rank = rank;
+        mapped
+    };
+    let read = observed("read", 20, START - 40 * MINUTE);
+    let soon = observed("soon", 10, START - 30 * MINUTE);
+    let later = observed("later", 10, START - 20 * MINUTE);
+    // Whatever the order of arrival: the read stands against what came within the quarter of an
+    // hour, and falls to what came after it.
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (order, until) in orders.into_iter().flat_map(|order| [(order, 2), (order, 3)]) {
+        let host = TestHost::new();
+        let known = [&read, &soon, &later];
+        for one in order.into_iter().filter(|n| *n < until) {
+            host.deliver(vec![known[one].clone()]);
+        }
+        let alone = TestHost::new();
+        alone.deliver(vec![if until == 2 { read.clone() } else { later.clone() }]);
+        assert_eq!(host.desired("A"), alone.desired("A"), "{order:?}, {until} observations");
+        host.assert_sums();
+    }
+}
+
+#[test]
 fn an_opt_out_in_a_superseded_observation_is_not_lost() {
     let host = TestHost::new();
     let ann = person("ann");

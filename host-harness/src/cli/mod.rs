@@ -1,13 +1,16 @@
 //! The `harness` command line: one file for each command.
 
+mod backfill;
 mod call;
 mod check;
 mod dead_letters;
 mod demo;
 mod discover;
+mod run;
 mod serve;
 mod simulate;
 mod status;
+mod sync;
 mod terminal;
 mod vendor;
 
@@ -44,6 +47,8 @@ enum Command {
     Discover(discover::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
+    Sync(sync::Args),
+    Backfill(backfill::Args),
     Call(call::Args),
     Simulate(simulate::Args),
 }
@@ -51,7 +56,10 @@ enum Command {
 impl Command {
     /// Commands that print and end. The others must survive a reader that goes away.
     fn only_prints(&self) -> bool {
-        !matches!(self, Self::Demo(_) | Self::Serve(_) | Self::Simulate(_))
+        !matches!(
+            self,
+            Self::Demo(_) | Self::Serve(_) | Self::Simulate(_) | Self::Sync(_) | Self::Backfill(_)
+        )
     }
 }
 
@@ -70,6 +78,8 @@ pub fn main() -> ExitCode {
         Command::Discover(args) => discover::run(&args),
         Command::Status(args) => status::run(&args),
         Command::DeadLetters(args) => dead_letters::run(&args),
+        Command::Sync(args) => sync::run(&args),
+        Command::Backfill(args) => backfill::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     };

@@ -1,6 +1,6 @@
 //! Dead letters, as an operator reads them, and the order to try again.
 
-use rusqlite::Transaction;
+use rusqlite::{OptionalExtension as _, Transaction};
 use serde::Serialize;
 
 use crate::contract::Record;
@@ -155,6 +155,22 @@ pub fn list(tx: &Transaction<'_>, selection: Selection<'_>, limit: usize) -> Res
     }
     found.truncate(limit);
     Ok(found)
+}
+
+/// Message and remedy of the latest open dead letter about reading a resource.
+pub fn of_resource(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    resource: &str,
+) -> Result<Option<(String, String)>, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT message, remedy FROM dead_letter
+             WHERE installation = ?1 AND stage = 'read' AND pointer = ?2 AND state = 'open'
+             ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(rusqlite::params![installation.0, resource], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
 }
 
 /// One dead letter with what it is about, as far as it is still kept.

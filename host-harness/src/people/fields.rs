@@ -2,6 +2,8 @@
 //! unit is committed, so that the order in which units arrive does not matter.
 //!
 //! A field is won by the later trusted time, then the higher rank, then the observation's digest.
+//! What merely rode along on something else counts as known a little earlier than it came
+//! (docs/decisions/0008).
 //! What an action carries onwards are the fields that it won; a field that is not mentioned is
 //! left alone.
 
@@ -14,6 +16,13 @@ use super::identity::PersonId;
 use crate::store::{Digest, StoreError};
 use crate::world::Millis;
 
+/// Ranks below this one are of attributes that rode along on something else, an event for instance.
+const READ_ITSELF: u8 = 16;
+
+/// How stale attributes may be that ride along, in milliseconds. No vendor promises a bound; it is
+/// longer than any delay that was seen and shorter than the time between two reads of a profile.
+const STALENESS: Millis = 15 * 60_000;
+
 /// Place of an observation in the order of a field's history.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Standing(pub Millis, pub u8, pub String);
@@ -21,7 +30,8 @@ pub struct Standing(pub Millis, pub u8, pub String);
 impl Standing {
     /// Of an observation at a time, with its rank.
     pub fn new(at: Millis, rank: u8, observation: Digest) -> Self {
-        Self(at, rank, observation.hex())
+        let known_at = if rank < READ_ITSELF { at.saturating_sub(STALENESS) } else { at };
+        Self(known_at, rank, observation.hex())
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn commit(
     let installation = installed.row.id;
     storage::apply(tx, installation, &outcome.storage)?;
     for job in &outcome.jobs {
-        jobs::enqueue(tx, installation, job)?;
+        jobs::enqueue(tx, &installed.row, job)?;
     }
     commit_records(tx, installed, &outcome.records, origin, policy, now)?;
     for reject in &outcome.rejects {

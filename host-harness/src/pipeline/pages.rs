@@ -9,13 +9,18 @@ use super::services::UnitServices;
 use super::{Installed, Pipeline, Step, Verdict, storage_full};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
 use crate::store::dead_letters::{self, NewDeadLetter};
-use crate::store::jobs::{self, Job, RunResult, Start};
+use crate::store::jobs::{self, Job, Read, RunResult, Start};
 use crate::store::{StoreError, jobs as store_jobs};
 use crate::unit::{Outcome, Unit, UnitError, Work};
 use crate::world::Millis;
 
-/// Records that the host takes in one page.
-const BUDGET: u32 = 1_000;
+/// Records that the host takes in one page. Export files bring about 8,000 in 4 MiB; what other
+/// resources answer is far smaller.
+const BUDGET: u32 = 10_000;
+
+/// Name of the note that says how far a run is, in parts per million. It is kept with the run and
+/// not counted.
+const PROGRESS: &str = "progress";
 
 impl Pipeline {
     /// Runs the next due page.
@@ -37,13 +42,18 @@ impl Pipeline {
     fn run_page(&self, job: &Job, installed: &Arc<Installed>) -> Result<(), StoreError> {
         let now = self.world.now();
         let row = &installed.row;
-        let cursor = match &job.start {
-            Start::At(cursor) => Some(cursor.clone()),
-            Start::Cursor => {
-                self.store.read(|tx| store_jobs::cursor(tx, row.id, row.source, &job.resource))?
+        let position = match &job.start {
+            Start::At(_) if job.source.is_some_and(|source| source != row.source) => {
+                return self.page_failed(job, installed, &other_source());
             }
+            Start::At(cursor) => Position::Cursor(cursor.clone()),
+            Start::Window(from, to) => Position::Window((*from, *to)),
+            Start::Cursor => self
+                .store
+                .read(|tx| store_jobs::cursor(tx, row.id, row.source, &job.resource))?
+                .map_or(Position::Start, Position::Cursor),
         };
-        if let Some(cursor) = &cursor
+        if let Position::Cursor(cursor) = &position
             && !row.profile.cursor_versions.contains(&cursor.version)
         {
             return self.page_failed(job, installed, &unknown_cursor_version());
@@ -54,7 +64,7 @@ impl Pipeline {
             work: Work::Page(PageRequest {
                 settings: installed.settings.clone(),
                 resource: job.resource.clone(),
-                position: cursor.map_or(Position::Start, Position::Cursor),
+                position,
                 budget: BUDGET,
                 now,
             }),
@@ -64,13 +74,15 @@ impl Pipeline {
             installation: row.id,
             outside: (installed.outside)(&job.resource),
         });
-        let outcome = match installed.guest.run(&unit, services) {
+        let mut outcome = match installed.guest.run(&unit, services) {
             Ok(outcome) => outcome,
             Err(error) => return self.page_failed(job, installed, &error),
         };
+        let read = account(&mut outcome);
         let origin = Origin { journal: None, resource: Some(&job.resource), received_at: now };
         let committed = self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
+            jobs::note_page(tx, job, read)?;
             self.move_on(tx, job, installed, &outcome, now)
         });
         match committed {
@@ -90,10 +102,10 @@ impl Pipeline {
         now: Millis,
     ) -> Result<(), StoreError> {
         let earliest = outcome.not_before.unwrap_or(now).max(now);
-        let extra = job.start != Start::Cursor;
+        let own_cursor = job.start != Start::Cursor;
         let go_on = |cursor, due| {
-            if extra {
-                jobs::advance(tx, job, cursor)?;
+            if own_cursor {
+                jobs::advance(tx, job, &installed.row, cursor)?;
             } else {
                 jobs::set_cursor(tx, &installed.row, &job.resource, Some(cursor))?;
             }
@@ -108,6 +120,9 @@ impl Pipeline {
                 let result = if end.truncated.is_some() { RunResult::Truncated } else { RunResult::Complete };
                 if job.key.starts_with("job:") {
                     return jobs::remove(tx, job);
+                }
+                if own_cursor {
+                    return jobs::settle(tx, job, None, result, end.truncated.as_deref(), now);
                 }
                 jobs::set_cursor(tx, &installed.row, &job.resource, end.cursor.as_ref())?;
                 let due = self.next_run(installed, &job.resource, now).map(|due| due.max(earliest));
@@ -169,10 +184,35 @@ impl Pipeline {
     }
 }
 
+/// What a page adds to the account of its run; the note of progress is taken out.
+fn account(outcome: &mut Outcome) -> Read {
+    let progress = outcome.notes.iter().rfind(|note| note.name == PROGRESS).map(|note| note.count);
+    outcome.notes.retain(|note| note.name != PROGRESS);
+    Read {
+        records: outcome.records.len() as u64,
+        rejects: outcome.rejects.len() as u64,
+        progress: progress.map(|parts| parts.min(1_000_000)),
+    }
+}
+
 fn unknown_cursor_version() -> UnitError {
+    stale_cursor(
+        "cursor-version",
+        "the cursor was written by a version of the connector that this one does not know",
+    )
+}
+
+fn other_source() -> UnitError {
+    stale_cursor(
+        "cursor-of-other-source",
+        "the settings that select the source were changed since the run began",
+    )
+}
+
+fn stale_cursor(code: &str, message: &str) -> UnitError {
     UnitError::Failure(crate::contract::Failure {
         kind: FailureKind::Cursor,
-        code: "cursor-version".into(),
-        message: "the cursor was written by a version of the connector that this one does not know".into(),
+        code: code.into(),
+        message: message.into(),
     })
 }

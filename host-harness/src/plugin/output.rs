@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 
 use crate::contract::{
-    Action, Cursor, Failure, FailureKind, Mapping, Next, Note, Page, PageRequest, Person, Position, Profile,
-    Provenance, Record, Reject, Subject, SyncMode, Timestamp, WebhookOutcome,
+    Action, Cursor, Failure, FailureKind, Mapping, Nature, Next, Note, Page, PageRequest, Person, Position,
+    Profile, Provenance, Record, Reject, ResourceSpec, Subject, SyncMode, Timestamp, WebhookOutcome,
 };
 use crate::json;
 use crate::manifest::is_kebab;
@@ -55,11 +55,14 @@ impl Checker<'_> {
     pub fn page(&self, page: &mut Page, request: &PageRequest) -> Result<(), Rule> {
         let resource = self.profile.resources.iter().find(|r| r.name == request.resource);
         let resource = resource.ok_or("the resource is one of the profile")?;
-        let kinds = std::slice::from_ref(&resource.kind);
-        self.inputs(&page.records, &mut page.rejects, &mut page.notes, &Door { kinds, live: false })?;
+        let kinds = self.page_kinds(resource);
+        self.inputs(&page.records, &mut page.rejects, &mut page.notes, &Door { kinds: &kinds, live: false })?;
         let most = request.budget.max(1).min(resource.page_limit.max(1)) as usize;
         hold(page.records.len() <= most, "a page holds no more records than its budget and page limit")?;
-        let nature = page.records.iter().all(|record| record.nature == resource.nature);
+        let nature = page
+            .records
+            .iter()
+            .all(|record| self.nature(resource, &record.kind).is_none_or(|nature| nature == record.nature));
         hold(nature, "a record has the nature of its resource")?;
         let check = resource.mode == SyncMode::Check;
         hold(!check || page.records.is_empty(), "a check resource yields no records")?;
@@ -82,6 +85,24 @@ impl Checker<'_> {
                 end.cursor.as_ref().map_or(Ok(()), |cursor| self.cursor(cursor))
             }
         }
+    }
+
+    /// Kinds that a page may hold: the resource's own, and what the profile declares elsewhere
+    /// (docs/decisions/0007).
+    fn page_kinds(&self, resource: &ResourceSpec) -> Vec<String> {
+        let resources = self.profile.resources.iter().filter(|other| other.mode != SyncMode::Check);
+        let mut kinds: Vec<String> = resources.map(|other| other.kind.clone()).collect();
+        kinds.extend(self.profile.surfaces.iter().flat_map(|surface| surface.kinds.iter().cloned()));
+        kinds.push(resource.kind.clone());
+        kinds
+    }
+
+    /// What a kind is, where a resource says so: the page's own first.
+    fn nature(&self, resource: &ResourceSpec, kind: &str) -> Option<Nature> {
+        std::iter::once(resource)
+            .chain(&self.profile.resources)
+            .find(|one| one.kind == kind && one.mode != SyncMode::Check)
+            .map(|one| one.nature)
     }
 
     /// What makes records unfit to be stored at all.

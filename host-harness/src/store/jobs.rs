@@ -1,4 +1,4 @@
-//! Due work and cursors: one row for each resource, one for each extra job.
+//! Due work and cursors: one row for each resource, each extra job and each backfill.
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ pub enum Start {
     Cursor,
     /// At a cursor of its own.
     At(Cursor),
+    /// A backfill of what happened from the first instant up to, not including, the second.
+    Window(Millis, Millis),
 }
 
 /// A job that is due.
@@ -25,14 +27,27 @@ pub struct Job {
     pub id: i64,
     /// Whose it is.
     pub installation: InstallationId,
-    /// `resource:<name>` or `job:<guest key>`.
+    /// `resource:<name>`, `job:<guest key>` or `backfill:<resource>`.
     pub key: String,
     /// A resource of the profile.
     pub resource: String,
     /// Where it starts.
     pub start: Start,
+    /// Digest of the source settings that its own cursor was made under; none before it has one.
+    pub source: Option<Digest>,
     /// How often it was claimed since it last came through, this time included.
     pub attempts: u32,
+}
+
+/// What a page adds to the account of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// Records of the page, whatever became of them.
+    pub records: u64,
+    /// Parts that became no record.
+    pub rejects: u64,
+    /// Parts per million of the run that are done, if the connector says so.
+    pub progress: Option<u32>,
 }
 
 /// How a run of a job ended.
@@ -97,16 +112,32 @@ pub fn claim(tx: &Transaction<'_>, now: Millis) -> Result<Option<Job>, StoreErro
         )
         .optional()?;
     let Some(id) = id else { return Ok(None) };
+    // After an end, or before any page, a new run begins, with an account of its own.
+    tx.execute(
+        "UPDATE job SET running = 0, started_at = ?2, pages = 0, records = 0, rejects = 0, progress = NULL
+         WHERE id = ?1 AND coalesce(result, 'complete') IN ('complete', 'truncated')",
+        params![id, now],
+    )?;
     tx.execute("UPDATE job SET running = 1, attempts = attempts + 1 WHERE id = ?1", [id])?;
-    let (installation, key, resource, position, attempts) = tx.query_row(
-        "SELECT installation, key, resource, position, attempts FROM job WHERE id = ?1",
+    let (position, source, mut job) = tx.query_row(
+        "SELECT installation, key, resource, position, source, attempts FROM job WHERE id = ?1",
         [id],
         |row| {
-            Ok((InstallationId(row.get(0)?), row.get(1)?, row.get(2)?, row.get::<_, String>(3)?, row.get(4)?))
+            let job = Job {
+                id,
+                installation: InstallationId(row.get(0)?),
+                key: row.get(1)?,
+                resource: row.get(2)?,
+                start: Start::Cursor,
+                source: None,
+                attempts: row.get(5)?,
+            };
+            Ok((row.get::<_, String>(3)?, row.get::<_, Option<Vec<u8>>>(4)?, job))
         },
     )?;
-    let start = serde_json::from_str(&position).map_err(|_| StoreError::Unreadable("job.position"))?;
-    Ok(Some(Job { id, installation, key, resource, start, attempts }))
+    job.start = serde_json::from_str(&position).map_err(|_| StoreError::Unreadable("job.position"))?;
+    job.source = source.and_then(|blob| Digest::from_blob(&blob));
+    Ok(Some(job))
 }
 
 /// When the next job is due, if one is.
@@ -114,7 +145,8 @@ pub fn next_due(tx: &Transaction<'_>) -> Result<Option<Millis>, StoreError> {
     Ok(tx.query_row("SELECT min(due_at) FROM job WHERE running = 0", [], |row| row.get(0))?)
 }
 
-/// Reads a resource again at once that no longer runs by itself. False where there is none.
+/// Takes up at once whatever of a resource failed and no longer runs by itself. False where nothing
+/// did.
 pub fn resume(
     tx: &Transaction<'_>,
     installation: InstallationId,
@@ -123,7 +155,7 @@ pub fn resume(
 ) -> Result<bool, StoreError> {
     let changed = tx.execute(
         "UPDATE job SET due_at = ?3, attempts = 0
-         WHERE installation = ?1 AND resource = ?2 AND running = 0 AND due_at IS NULL",
+         WHERE installation = ?1 AND resource = ?2 AND running = 0 AND due_at IS NULL AND result = 'failed'",
         params![installation.0, resource, now],
     )?;
     Ok(changed > 0)
@@ -146,17 +178,32 @@ pub fn settle(
     Ok(())
 }
 
+/// Adds a page to the account of the run.
+pub fn note_page(tx: &Transaction<'_>, job: &Job, read: Read) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE job SET pages = pages + 1, records = records + ?2, rejects = rejects + ?3,
+                progress = coalesce(?4, progress) WHERE id = ?1",
+        params![job.id, read.records as i64, read.rejects as i64, read.progress],
+    )?;
+    Ok(())
+}
+
 /// An extra job came to its end.
 pub fn remove(tx: &Transaction<'_>, job: &Job) -> Result<(), StoreError> {
     tx.execute("DELETE FROM job WHERE id = ?1", [job.id])?;
     Ok(())
 }
 
-/// Moves an extra job on to a later cursor.
-pub fn advance(tx: &Transaction<'_>, job: &Job, cursor: &Cursor) -> Result<(), StoreError> {
+/// Moves a job that has a cursor of its own on to a later one.
+pub fn advance(
+    tx: &Transaction<'_>,
+    job: &Job,
+    installation: &Installation,
+    cursor: &Cursor,
+) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE job SET position = ?2 WHERE id = ?1",
-        params![job.id, encode(&Start::At(cursor.clone()))?],
+        "UPDATE job SET position = ?2, source = ?3 WHERE id = ?1",
+        params![job.id, encode(&Start::At(cursor.clone()))?, installation.source.0],
     )?;
     Ok(())
 }
@@ -164,14 +211,23 @@ pub fn advance(tx: &Transaction<'_>, job: &Job, cursor: &Cursor) -> Result<(), S
 /// Takes in a job that a guest asked for; one with the same key is replaced.
 pub fn enqueue(
     tx: &Transaction<'_>,
-    installation: InstallationId,
+    installation: &Installation,
     job: &contract::schedule::Job,
 ) -> Result<(), StoreError> {
     let start = job.cursor.clone().map_or(Start::Cursor, Start::At);
+    let source = job.cursor.as_ref().map(|_| installation.source.0);
     tx.execute(
-        "INSERT INTO job (installation, key, resource, position, due_at) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (installation, key) DO UPDATE SET resource = ?3, position = ?4, due_at = ?5, attempts = 0",
-        params![installation.0, format!("job:{}", job.key), job.resource, encode(&start)?, job.not_before],
+        "INSERT INTO job (installation, key, resource, position, source, due_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (installation, key) DO UPDATE
+         SET resource = ?3, position = ?4, source = ?5, due_at = ?6, attempts = 0",
+        params![
+            installation.id.0,
+            format!("job:{}", job.key),
+            job.resource,
+            encode(&start)?,
+            source,
+            job.not_before
+        ],
     )?;
     Ok(())
 }

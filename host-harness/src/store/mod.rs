@@ -2,7 +2,7 @@
 //!
 //! One connection writes, a few read. A write is one `BEGIN IMMEDIATE` transaction with
 //! `synchronous=FULL`: when it returns, it survives a power cut. The tables and their reasons
-//! stand in `schema-1.sql`.
+//! stand in `schema-1.sql` and the steps after it.
 
 pub mod acceptance;
 pub mod batches;
@@ -13,6 +13,7 @@ pub mod journal;
 pub mod outbox;
 mod rates;
 pub mod retention;
+pub mod runs;
 pub mod storage;
 pub mod tallies;
 
@@ -94,7 +95,7 @@ impl std::fmt::Debug for Digest {
 }
 
 /// Schema steps; a step is never edited once released.
-const STEPS: &[&str] = &[include_str!("schema-1.sql")];
+const STEPS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
 /// The host's file.
 pub struct Store {
@@ -124,6 +125,12 @@ impl Store {
         })
     }
 
+    /// True where a host has the file open.
+    pub fn is_in_use(path: &Path) -> bool {
+        let lock = std::fs::File::options().write(true).open(path.with_extension("lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
     /// Opens the file beside a running host, to look at it or to give an order.
     /// The schema must be current.
     pub fn attach(path: &Path) -> Result<Self, StoreError> {
@@ -141,6 +148,11 @@ impl Store {
             path: path.into(),
             _lock: None,
         })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Runs one transaction. It is durable when this returns `Ok`, and undone otherwise.

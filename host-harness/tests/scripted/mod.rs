@@ -261,6 +261,15 @@ impl TestHost {
         assert_eq!(of("read"), fates, "{tally:?}");
     }
 
+    /// Place and value (as a digest) of a field of the only person.
+    pub fn desired(&self, field: &str) -> Value {
+        let text: String = self
+            .store
+            .read::<_, StoreError>(|tx| Ok(tx.query_row("SELECT desired FROM person", [], |row| row.get(0))?))
+            .unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()[field].clone()
+    }
+
     /// Everything that decides what Brevo will hold, without the order in which it came.
     pub fn folded(&self) -> String {
         self.store

@@ -1,0 +1,38 @@
+//! `harness sync`: read a resource now.
+
+use super::run::{Whose, resource};
+use super::{Failure, Found, Output};
+use crate::store::StoreError;
+use crate::store::runs;
+
+/// Read a resource of a connector now, and wait for the end
+///
+/// It is read from where its cursor stands, page by page, each committed whole. A running host does
+/// the work and this command looks on; without one the command does it itself, and what it calls for
+/// at Brevo waits for `harness serve`. Ending the command at any moment loses nothing.
+/// Exit code 1 where the run was cut short or failed.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The resource; `harness check` lists them
+    resource: String,
+    #[command(flatten)]
+    whose: Whose,
+    /// Only ask for it; don't wait (for a host that is running)
+    #[arg(long)]
+    detach: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(args: &Args) -> Result<Found, Failure> {
+    let worker = args.whose.worker()?;
+    let installation = worker.installation()?;
+    let resource = resource(&installation, &args.resource)?;
+    let now = worker.now();
+    worker.store().write::<_, StoreError>(|tx| runs::sync_now(tx, installation.id, resource, now))?;
+    if args.detach {
+        println!("Asked for; `harness status` shows how it stands.");
+        return Ok(Found::Nothing);
+    }
+    worker.follow(&installation, &runs::resource_key(resource), args.output)
+}

@@ -1,0 +1,44 @@
+//! A host that only does units: for a command that reads something while no host is serving.
+//!
+//! Nothing is taken in and nothing is delivered. What the units call for waits in the store for the
+//! next host that serves.
+
+use std::sync::Arc;
+
+use super::{StartError, assembly};
+use crate::config::HostConfig;
+use crate::connectors::Connector;
+use crate::pipeline::Step;
+use crate::store::{Store, StoreError};
+use crate::world::Millis;
+
+/// The store and the pipeline of a configuration, driven by the caller.
+pub struct Units(assembly::Parts);
+
+impl Units {
+    /// Takes the store for this process, loads the connectors and installs every tenant.
+    ///
+    /// # Errors
+    /// As [`super::Host::start`]; a store that a host is using is [`StoreError::Locked`].
+    pub fn open(config: &HostConfig, connectors: &[Connector]) -> Result<Self, StartError> {
+        assembly::assemble(config, connectors).map(Self)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.0.store
+    }
+
+    /// Host time.
+    pub fn now(&self) -> Millis {
+        self.0.world.now()
+    }
+
+    /// Does one due unit, of whatever kind is due first.
+    ///
+    /// # Errors
+    /// Where the store fails; nothing is half done then.
+    pub fn step(&self) -> Result<Step, StoreError> {
+        self.0.pipeline.step()
+    }
+}
