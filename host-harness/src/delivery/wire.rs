@@ -60,24 +60,28 @@ impl Delivery {
     pub(super) fn call(&self, call: &Call) -> Result<HttpResponse, Stop> {
         let now = self.world.now();
         self.with_rates(|rates| {
-            let Some(windows) = rates.get_mut(&call.family) else { return Ok(()) };
-            match windows.opens_at(now) {
-                Some(at) => Err(Stop::Closed(at)),
-                None => {
+            if let Some(at) = opens_at(rates, call.family, now) {
+                return Err(Stop::Closed(at));
+            }
+            for family in call.family.counted_in() {
+                if let Some(windows) = rates.get_mut(family) {
                     windows.count(now);
-                    Ok(())
                 }
             }
+            Ok(())
         })?;
         let result = self.client.send(call);
         crash::point("delivery-after-answer");
         let now = self.world.now();
         self.with_rates(|rates| {
-            let Some(windows) = rates.get_mut(&call.family) else { return };
-            match &result {
-                Ok(answer) => windows.heed(answer, now),
-                Err(NoAnswer::Transport(_)) => windows.fail(now),
-                Err(NoAnswer::NoKey) => {}
+            // What an answer says about the rate holds for everything that is counted with it.
+            for family in call.family.counted_in() {
+                let Some(windows) = rates.get_mut(family) else { continue };
+                match &result {
+                    Ok(answer) => windows.heed(answer, now),
+                    Err(NoAnswer::Transport(_)) => windows.fail(now),
+                    Err(NoAnswer::NoKey) => {}
+                }
             }
         });
         match result {
@@ -102,7 +106,7 @@ impl Delivery {
 
     /// When the family opens; none where it is open.
     pub(super) fn opens_at(&self, family: Family, now: Millis) -> Option<Millis> {
-        self.with_rates(|rates| rates.get(&family)?.opens_at(now))
+        self.with_rates(|rates| opens_at(rates, family, now))
     }
 
     pub(super) fn close_family(&self, family: Family, until: Millis, code: &str) {
@@ -154,6 +158,11 @@ pub(super) fn load_rates(
         rates.insert(family, windows);
     }
     Ok(rates)
+}
+
+fn opens_at(rates: &BTreeMap<Family, Windows>, family: Family, now: Millis) -> Option<Millis> {
+    let windows = family.counted_in().iter().filter_map(|counted| rates.get(counted));
+    windows.filter_map(|windows| windows.opens_at(now)).max()
 }
 
 fn bucket(options: &DestinationOptions, family: Family) -> String {

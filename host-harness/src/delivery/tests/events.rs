@@ -208,6 +208,29 @@ fn a_batch_that_took_fewer_than_were_sent_is_read_back() {
 }
 
 #[test]
+fn batches_leave_room_for_reading_back_in_the_budget_that_they_share() {
+    let bench = Bench::new();
+    let people = crowd(&bench, 20);
+    let before = bench.now();
+    let strict = || bench.brevo.calls("POST /events/batch") + bench.brevo.calls("GET /events");
+    for _ in 0..99 {
+        let ids: Vec<i64> = people.iter().map(|person| bench.event(person, "seen")).collect();
+        bench.run();
+        assert!(ids.iter().all(|id| bench.end(*id).0 == State::Delivered));
+    }
+    assert!(bench.now() - before < 60 * MINUTE, "all of it within one window");
+    let batches = bench.brevo.calls("POST /events/batch");
+    assert!((60..=70).contains(&batches), "{batches} batches; the rest goes singly");
+    assert!(strict() <= 100);
+
+    bench.brevo.fault("POST /events", Fault::RequestLost);
+    let unknown = bench.event(&people[0], "seen");
+    bench.run_until(bench.now() + 20 * MINUTE);
+    assert_eq!(bench.end(unknown).0, State::Delivered, "read back without waiting for the next hour");
+    assert!(bench.now() - before < 60 * MINUTE);
+}
+
+#[test]
 fn n19_one_bad_event_in_a_batch_is_one_letter() {
     let bench = Bench::new();
     let people = crowd(&bench, 30);
