@@ -99,6 +99,7 @@ impl Delivery {
         }
         usable.retain(|name, _| !unusable.contains_key(name));
         self.store.write(|tx| {
+            self.resolve_about(tx, ATTRIBUTES_CALLS, now)?;
             for name in usable.keys() {
                 self.resolve_about(tx, &about(name), now)?;
             }
@@ -151,7 +152,14 @@ impl Delivery {
                 match rule.remedy {
                     Remedy::PauseAccount => self.pause(installation, &Letter::of(rule), now)?,
                     Remedy::PauseFamily => self.close_family(Family::Contacts, until, rule.code),
-                    _ => {}
+                    Remedy::Wait => {}
+                    // Nothing is delivered until it answers, so that somebody has to see it.
+                    Remedy::Retry | Remedy::ReadBack | Remedy::GiveUp => {
+                        let letter = Letter { about: Some(ATTRIBUTES_CALLS.into()), ..Letter::of(rule) };
+                        if let Some(installation) = installation {
+                            self.store.write(|tx| write_thing(tx, installation, &letter, now))?;
+                        }
+                    }
                 }
             }
             Stop::NoKey => self.pause(installation, &super::outcome::no_key(), now)?,
@@ -198,6 +206,9 @@ fn actual_name(found: &[Attribute], target: &AttributeTarget) -> Result<String, 
         )),
     }
 }
+
+/// What a letter is about whose cause keeps the attributes from being looked at.
+const ATTRIBUTES_CALLS: &str = "calls:attributes";
 
 fn about(attribute: &str) -> String {
     format!("attribute:{attribute}")

@@ -78,6 +78,25 @@ fn n17_what_one_family_may_not_do_stops_only_that_family() {
 }
 
 #[test]
+fn something_else_in_brevos_place_is_shown_and_the_letter_goes_when_brevo_answers() {
+    let bench = Bench::new();
+    bench.mailable(&ada());
+    let upsert = bench.upsert(&ada(), json!({}));
+    for _ in 0..3 {
+        let page = Fault::Answer(404, vec![], "<html>no such page</html>".into());
+        bench.brevo.fault("GET /contacts/attributes", page);
+    }
+    let delivery = bench.delivery();
+    bench.run_with(&delivery, bench.now());
+    bench.assert_end(upsert, State::Waiting, "");
+    assert_eq!(bench.letter_codes(), ["brevo-unexpected"]);
+    assert!(bench.letters()[0].remedy.contains("base URL"));
+    bench.run_with(&delivery, i64::MAX);
+    bench.assert_end(upsert, State::Delivered, "");
+    assert_eq!(bench.letter_codes(), Vec::<String>::new(), "one letter, closed by itself");
+}
+
+#[test]
 fn n13_a_429_is_obeyed_and_costs_no_attempt() {
     let bench = Bench::new();
     bench.mailable(&ada());
