@@ -280,9 +280,9 @@ fn credentials_come_from_slots() {
         .with("tokens", ["line\r\nhost: evil".into()]);
     let of = |wanted: Request| {
         let permitted = case.permit(wanted).unwrap();
-        credential(&permitted, &case.settings, &secrets).map_err(|e| (e.kind, e.code))
+        credential(&permitted, &[], &case.settings, &secrets, 0).map_err(|e| (e.kind, e.code))
     };
-    let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+    let pair = |name: &str, value: &str| Ok(vec![(name.to_owned(), value.to_owned())]);
     // base64("W1:now"): the current secret only.
     assert_eq!(
         of(request("data", Method::Get, &["v1", "customer"])),
@@ -302,7 +302,7 @@ fn credentials_come_from_slots() {
     );
     let empty = SlotSecrets::new().with("data", ["".into()]);
     let permitted = case.permit(request("data", Method::Get, &["v1", "customer"])).unwrap();
-    let error = credential(&permitted, &case.settings, &empty).unwrap_err();
+    let error = credential(&permitted, &[], &case.settings, &empty, 0).unwrap_err();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::NoSecret, "no-secret"));
 }
 

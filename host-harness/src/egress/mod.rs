@@ -10,6 +10,7 @@ mod inflate;
 pub mod policy;
 pub mod rate;
 pub mod rate_headers;
+pub mod sigv4;
 pub mod spool;
 pub mod transport;
 
@@ -152,7 +153,8 @@ impl Egress {
             allow_private: access.allow_private,
         };
         let permitted = grant.permit(request)?;
-        let credential = auth::credential(&permitted, &access.settings, access.secrets.as_ref())?;
+        let now = access.world.now();
+        let credential = auth::credential(&permitted, extra, &access.settings, access.secrets.as_ref(), now)?;
         self.wait_for_window()?;
 
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -193,7 +195,7 @@ impl Egress {
     fn wire(
         &self,
         permitted: Permitted,
-        credential: (String, String),
+        credential: Vec<(String, String)>,
         extra: &[(&str, &str)],
         deadline: Duration,
         into: &Into,
@@ -205,7 +207,7 @@ impl Egress {
             self.access.world.random.fill(&mut bytes);
             headers.push((name.clone(), uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()));
         }
-        headers.push(credential);
+        headers.extend(credential);
         HttpRequest {
             method: permitted.method,
             url: permitted.url,
