@@ -24,7 +24,7 @@ use crate::contract::http::{Error, ErrorKind, Request, Response};
 use crate::contract::{RateWindow, objects};
 use crate::manifest::Manifest;
 use crate::secrets::SecretSource;
-use crate::world::{HttpRequest, HttpResponse, TransportError, TransportErrorKind, World};
+use crate::world::{HttpRequest, HttpResponse, Sink, TransportError, TransportErrorKind, World};
 use policy::{Grant, Permitted};
 use rate::{Ready, Windows};
 use rate_headers::RateHeaders;
@@ -100,7 +100,8 @@ pub struct Egress {
 /// Where the body of an answer goes.
 pub(crate) enum Into<'a> {
     Memory,
-    File(&'a mut dyn std::io::Write, u64),
+    /// At most so many bytes as they are sent.
+    File(&'a mut dyn Sink, u64),
 }
 
 impl Egress {
@@ -132,6 +133,11 @@ impl Egress {
         self.spool()?.read(&self.access.installation, endpoint, path, etag, offset, length)
     }
 
+    /// What is left of the unit's time.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     fn spool(&self) -> Result<&Spool, Error> {
         let none = || failure(ErrorKind::Denied, "no-spool", "this host keeps no files for connectors");
         self.access.spool.as_ref().ok_or_else(none)
@@ -157,7 +163,7 @@ impl Egress {
         let credential = auth::credential(&permitted, extra, &access.settings, access.secrets.as_ref(), now)?;
         self.wait_for_window()?;
 
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.left();
         if left.is_zero() {
             return Err(failure(ErrorKind::Timeout, "timeout", "the unit's time is up"));
         }
