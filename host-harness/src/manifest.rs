@@ -37,20 +37,39 @@ pub struct Manifest {
 /// A place that the connector may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Scheme and host, with variables in braces.
-    pub origin: OriginTemplate,
+    /// Scheme and host, with variables in braces. None: only the operator can say where it is,
+    /// under `endpoints` in the configuration.
+    pub origin: Option<OriginTemplate>,
     /// What each variable may be. Its name is the dotted path in the tenant's settings.
     pub variables: BTreeMap<String, Variable>,
     /// Granted methods, upper case.
     pub methods: Vec<String>,
     /// Granted path prefixes as segments. A request's path must start with one of them.
-    pub paths: Vec<Vec<String>>,
+    pub paths: Vec<Vec<Segment>>,
     /// Lower-case names of headers that the guest may set.
     pub headers: Vec<String>,
     /// How the host proves who is calling.
     pub auth: Auth,
     /// Why the connector needs it, for the operator who grants it.
     pub purpose: String,
+}
+
+/// One segment of a granted path prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// As it stands.
+    Literal(String),
+    /// The tenant's setting at this dotted path, a text that is one plain segment.
+    Setting(String),
+}
+
+impl std::fmt::Display for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Literal(text) => f.write_str(text),
+            Self::Setting(path) => write!(f, "{{{path}}}"),
+        }
+    }
 }
 
 /// `https://` followed by a host in which `{name}` stands for a variable.
@@ -119,13 +138,31 @@ pub enum Auth {
     },
     /// A hash or HMAC over parts of the request.
     Digest(Digest),
+    /// AWS Signature Version 4 in headers: Amazon S3 and what speaks its protocol. Outward only.
+    #[serde(rename_all = "kebab-case")]
+    AwsSigv4 {
+        /// The access key's id, which is no secret.
+        access_key: Text,
+        /// Slot of the secret access key.
+        slot: String,
+        /// Region of the credential's scope.
+        region: Text,
+        /// Service of the credential's scope, `s3` for instance.
+        service: String,
+    },
 }
+
+/// Headers beside `authorization` that belong to a signature of AWS.
+const SIGV4_HEADERS: [&str; 3] = ["x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
 
 impl Auth {
     /// The one slot that it needs.
     pub fn slot(&self) -> &str {
         match self {
-            Self::Basic { slot, .. } | Self::Header { slot, .. } | Self::Bearer { slot } => slot,
+            Self::Basic { slot, .. }
+            | Self::Header { slot, .. }
+            | Self::Bearer { slot }
+            | Self::AwsSigv4 { slot, .. } => slot,
             Self::Digest(digest) => &digest.slot,
         }
     }
@@ -134,9 +171,17 @@ impl Auth {
     /// say it.
     pub fn header(&self, settings: &Value) -> Option<String> {
         match self {
-            Self::Basic { .. } | Self::Bearer { .. } => Some("authorization".into()),
+            Self::Basic { .. } | Self::Bearer { .. } | Self::AwsSigv4 { .. } => Some("authorization".into()),
             Self::Header { name, .. } => name.resolve(settings).map(|name| name.to_ascii_lowercase()),
             Self::Digest(digest) => Some(digest.header.clone()),
+        }
+    }
+
+    /// Lower-case names of other headers that the host writes for this scheme.
+    pub fn further_headers(&self) -> &'static [&'static str] {
+        match self {
+            Self::AwsSigv4 { .. } => &SIGV4_HEADERS,
+            _ => &[],
         }
     }
 }

@@ -107,15 +107,12 @@ pub trait Transport: Send + Sync {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError>;
 
     /// The same for an answer that may be too large for memory: a 2xx goes into `sink` piece by
-    /// piece, and the returned body is empty. Where it fails, `sink` may hold a part.
-    fn download(
-        &self,
-        request: &HttpRequest,
-        sink: &mut dyn std::io::Write,
-    ) -> Result<HttpResponse, TransportError> {
+    /// piece, and the returned body is empty. Where it fails, `sink` has what came before.
+    fn download(&self, request: &HttpRequest, sink: &mut dyn Sink) -> Result<HttpResponse, TransportError> {
         let mut response = self.send(request)?;
         if (200..300).contains(&response.status) {
-            sink.write_all(&std::mem::take(&mut response.body)).map_err(|_| TransportError {
+            let body = std::mem::take(&mut response.body);
+            sink.begin(&response).and_then(|()| sink.write(&body)).map_err(|_| TransportError {
                 kind: TransportErrorKind::BadAnswer,
                 request_sent: true,
                 message: "the answer could not be stored".into(),
@@ -123,6 +120,14 @@ pub trait Transport: Send + Sync {
         }
         Ok(response)
     }
+}
+
+/// Takes the body of a 2xx piece by piece. An error of its own ends the exchange.
+pub trait Sink {
+    /// The head, before the first piece.
+    fn begin(&mut self, head: &HttpResponse) -> std::io::Result<()>;
+    /// The next bytes as they were sent: a content encoding is left on.
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()>;
 }
 
 /// The outside, as one value.

@@ -270,6 +270,62 @@ fn s01_an_override_is_an_origin_and_private_only_by_the_switch() {
     }
 }
 
+/// One endpoint under a bucket of the settings, and one that only the operator can place.
+fn files(settings: Value) -> Case {
+    let text = r#"{ "connector": "example", "contract": "0.1.0", "endpoints": {
+        "bucket": { "origin": "https://files.example.com", "methods": ["GET"],
+            "paths": ["/{files.bucket}/in", "/public"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." },
+        "own": { "methods": ["GET"], "paths": ["/"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." } } }"#;
+    Case { manifest: Manifest::parse(text).unwrap(), settings, ..Case::new() }
+}
+
+#[test]
+fn s05_a_setting_in_a_granted_path_grants_that_segment_only() {
+    let case = files(json!({ "files": { "bucket": "acme.exports 1" } }));
+    let permitted = case.permit(request("bucket", Method::Get, &["acme.exports 1", "in", "x"])).unwrap();
+    assert_eq!(permitted.url, "https://files.example.com/acme.exports%201/in/x");
+    assert_eq!(permitted.label, "GET files.example.com/{files.bucket}/in/*");
+    for path in [&["other", "in"][..], &["acme.exports 1"], &["acme.exports 1", "out"], &["in"], &[]] {
+        let error = case.denied(request("bucket", Method::Get, path));
+        assert_eq!(error.code, "path-not-granted", "{path:?}");
+        assert!(error.message.contains("/{files.bucket}/in, /public"), "{}", error.message);
+        assert!(!error.message.contains("acme"), "{}", error.message);
+    }
+    for bucket in [json!(null), json!(""), json!(7), json!({}), json!(["x"])] {
+        let case = files(json!({ "files": { "bucket": bucket } }));
+        let error = case.denied(request("bucket", Method::Get, &["x", "in"]));
+        assert_eq!(error.code, "setting-missing", "{bucket}");
+        assert!(error.message.contains("files.bucket"));
+        // What needs no setting works without it.
+        assert!(case.permit(request("bucket", Method::Get, &["public", "x"])).is_ok());
+    }
+    for bucket in [".", "..", "a/b", "/", "a\\b", "a\0", "a\nb"] {
+        let case = files(json!({ "files": { "bucket": bucket } }));
+        let path: Vec<&str> = bucket.split('/').chain(["in"]).collect();
+        let code = case.denied(request("bucket", Method::Get, &path)).code;
+        assert!(["setting-unusable", "bad-path-segment"].contains(&code.as_str()), "{bucket:?}: {code}");
+        let code = case.denied(request("bucket", Method::Get, &["x", "in"])).code;
+        assert_eq!(code, "setting-unusable", "{bucket:?}");
+    }
+}
+
+#[test]
+fn s01_an_endpoint_without_an_origin_is_where_the_operator_says() {
+    let mut case = files(json!({}));
+    let error = case.denied(request("own", Method::Get, &["x"]));
+    assert_eq!(error.code, "endpoint-needs-origin");
+    assert!(
+        error.message.contains("own: \"https://host\"") && error.message.contains("`endpoints`"),
+        "{}",
+        error.message
+    );
+    case.overrides.insert("own".into(), "https://files.example.org".into());
+    let permitted = case.permit(request("own", Method::Get, &["x"])).unwrap();
+    assert_eq!((permitted.url.as_str(), permitted.allow_private), ("https://files.example.org/x", false));
+}
+
 #[test]
 fn credentials_come_from_slots() {
     let case = Case::new();
@@ -280,9 +336,9 @@ fn credentials_come_from_slots() {
         .with("tokens", ["line\r\nhost: evil".into()]);
     let of = |wanted: Request| {
         let permitted = case.permit(wanted).unwrap();
-        credential(&permitted, &case.settings, &secrets).map_err(|e| (e.kind, e.code))
+        credential(&permitted, &[], &case.settings, &secrets, 0).map_err(|e| (e.kind, e.code))
     };
-    let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+    let pair = |name: &str, value: &str| Ok(vec![(name.to_owned(), value.to_owned())]);
     // base64("W1:now"): the current secret only.
     assert_eq!(
         of(request("data", Method::Get, &["v1", "customer"])),
@@ -302,7 +358,7 @@ fn credentials_come_from_slots() {
     );
     let empty = SlotSecrets::new().with("data", ["".into()]);
     let permitted = case.permit(request("data", Method::Get, &["v1", "customer"])).unwrap();
-    let error = credential(&permitted, &case.settings, &empty).unwrap_err();
+    let error = credential(&permitted, &[], &case.settings, &empty, 0).unwrap_err();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::NoSecret, "no-secret"));
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use host_harness::egress::transport::Network;
-use host_harness::world::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind as Kind};
+use host_harness::world::{
+    HttpRequest, HttpResponse, Sink, Transport, TransportError, TransportErrorKind as Kind,
+};
 
 /// A server that gives every connection to `serve`, and keeps what it received.
 struct Server {
@@ -437,12 +439,45 @@ fn no_proxy_is_taken_from_the_environment() {
 fn a_large_answer_goes_to_its_sink_piece_by_piece() {
     let body: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let server = Server::answering(ok(&body), false);
-    let mut sink = Vec::new();
+    let mut taken = Taken::default();
     let request = HttpRequest { body_cap: 4 << 20, ..server.get() };
-    let response = Network::new().download(&request, &mut sink).unwrap();
-    assert_eq!((response.status, response.body.len(), sink), (200, 0, body));
+    let response = Network::new().download(&request, &mut taken).unwrap();
+    assert_eq!((response.status, response.body.len(), taken.bytes), (200, 0, body));
+    assert_eq!(taken.head.unwrap().header("content-length"), Some("3000000"), "the head came first");
     let missing = Server::answering("HTTP/1.1 404 X\r\ncontent-length: 4\r\n\r\ngone", false);
-    let mut sink = Vec::new();
-    let response = Network::new().download(&missing.get(), &mut sink).unwrap();
-    assert_eq!((response.status, response.body, sink), (404, b"gone".to_vec(), vec![]));
+    let mut taken = Taken::default();
+    let response = Network::new().download(&missing.get(), &mut taken).unwrap();
+    assert_eq!((response.status, response.body), (404, b"gone".to_vec()));
+    assert!(taken.head.is_none() && taken.bytes.is_empty());
+}
+
+#[test]
+fn a_download_keeps_its_content_encoding_and_ends_where_the_sink_says_so() {
+    let body = gzip(b"as it was sent");
+    let server = Server::answering(gzipped("gzip", &body), false);
+    let mut taken = Taken::default();
+    Network::new().download(&server.get(), &mut taken).unwrap();
+    assert_eq!(taken.bytes, body);
+    let mut refusing = Taken { refuse: true, ..Taken::default() };
+    let error = Network::new().download(&server.get(), &mut refusing).unwrap_err();
+    assert_eq!((error.kind, error.request_sent), (Kind::BadAnswer, true));
+    assert!(refusing.bytes.is_empty());
+}
+
+#[derive(Default)]
+struct Taken {
+    head: Option<HttpResponse>,
+    bytes: Vec<u8>,
+    refuse: bool,
+}
+
+impl Sink for Taken {
+    fn begin(&mut self, head: &HttpResponse) -> std::io::Result<()> {
+        self.head = Some(head.clone());
+        if self.refuse { Err(std::io::ErrorKind::Other.into()) } else { Ok(()) }
+    }
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
 }

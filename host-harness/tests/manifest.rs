@@ -72,12 +72,10 @@ fn every_problem_is_reported_at_once() {
 
 #[test]
 fn schemes_that_are_not_built_are_refused_by_name() {
-    for name in ["aws-sigv4", "oauth2"] {
-        let expected = one("auth-not-built", "endpoints.data.auth");
-        assert_eq!(after("/endpoints/data/auth", json!(name)), expected);
-        assert_eq!(after("/endpoints/data/auth", json!({ name: { "slot": "data" } })), expected);
-        assert_eq!(after("/inbound/x", json!({ name: {} })), one("auth-not-built", "inbound.x"));
-    }
+    let expected = one("auth-not-built", "endpoints.data.auth");
+    assert_eq!(after("/endpoints/data/auth", json!("oauth2")), expected);
+    assert_eq!(after("/endpoints/data/auth", json!({ "oauth2": { "slot": "data" } })), expected);
+    assert_eq!(after("/inbound/x", json!({ "oauth2": {} })), one("auth-not-built", "inbound.x"));
 }
 
 #[test]
@@ -228,4 +226,67 @@ fn a_digest_proves_something() {
     ] {
         assert_eq!(digest(bad.clone()), ["bad-auth"], "{bad}");
     }
+}
+
+#[test]
+fn an_endpoint_may_sign_for_aws() {
+    let with = |auth: Value| after("/endpoints/data/auth", json!({ "aws-sigv4": auth }));
+    let whole = json!({ "access-key": "exports.access_key_id", "slot": "exports", "region": "exports.region", "service": "s3" });
+    assert_eq!(with(whole.clone()), []);
+    let changed = |key: &str, value: Value| {
+        let mut auth = whole.clone();
+        auth[key] = value;
+        with(auth)
+    };
+    assert_eq!(changed("region", json!({ "literal": "auto" })), []);
+    assert_eq!(changed("access-key", json!({ "literal": "AKIA1" })), []);
+    for (key, value) in [
+        ("service", json!("S3")),
+        ("service", json!("")),
+        ("session-token", json!("x")),
+        ("region", json!(7)),
+    ] {
+        assert_eq!(changed(key, value), one("bad-auth", "endpoints.data.auth"), "{key}");
+    }
+    assert_eq!(changed("slot", json!("Exports")), one("bad-name", "endpoints.data.auth"));
+    assert_eq!(with(json!({ "slot": "exports" })), one("bad-auth", "endpoints.data.auth"));
+    // It signs what goes out; it can't verify what comes in.
+    assert_eq!(
+        after("/inbound/x", json!({ "aws-sigv4": whole.clone() })),
+        one("auth-not-built", "inbound.x")
+    );
+    let mut manifest = self::whole();
+    manifest["endpoints"]["data"]["auth"] = json!({ "aws-sigv4": whole });
+    manifest["endpoints"]["data"]["headers"] = json!(["X-Amz-Date"]);
+    assert_eq!(problems(&manifest)[0].code, "header-not-grantable");
+}
+
+#[test]
+fn a_setting_stands_for_a_whole_segment_of_a_path() {
+    let with = |path: &str| after("/endpoints/data/paths", json!([path]));
+    for path in ["/{exports.bucket}", "/v1/{workspace_id}/x", "/{a}/{b.c-d}"] {
+        assert_eq!(with(path), [], "{path}");
+    }
+    for path in ["/x{a}", "/{a}x", "/{}", "/{a", "/a}", "/{a..b}", "/{a b}", "/{a/b}", "/{{a}}"] {
+        assert_eq!(with(path), one("bad-path", "endpoints.data.paths"), "{path}");
+    }
+}
+
+#[test]
+fn an_endpoint_may_leave_its_origin_to_the_operator() {
+    let endpoint = json!({ "methods": ["GET"], "paths": ["/"],
+        "auth": { "basic": { "user": "exports.user", "slot": "exports" } }, "purpose": "Reads." });
+    let mut manifest = whole();
+    manifest["endpoints"]["files"] = endpoint.clone();
+    let read = Manifest::parse(&manifest.to_string()).unwrap();
+    assert_eq!(read.endpoints["files"].origin, None);
+    let mut with_variable = endpoint.clone();
+    with_variable["variables"] = json!({ "v": { "enum": ["a"] } });
+    assert_eq!(
+        after("/endpoints/files", with_variable),
+        one("unused-variable", "endpoints.files.variables.v")
+    );
+    let mut empty = endpoint;
+    empty["origin"] = json!("");
+    assert_eq!(after("/endpoints/files", empty), one("bad-origin", "endpoints.files.origin"));
 }

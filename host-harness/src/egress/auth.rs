@@ -6,17 +6,22 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::policy::Permitted;
+use super::sigv4;
 use crate::contract::http::{Error, ErrorKind};
-use crate::manifest::Auth;
 use crate::manifest::digest::{MissingSetting, Signed};
+use crate::manifest::{Auth, Text};
 use crate::secrets::SecretSource;
+use crate::world::Millis;
 
-/// The header that the endpoint's scheme asks for.
+/// The headers that the endpoint's scheme asks for. `host_headers` are those that the host adds by
+/// itself (names in lower case), for schemes that sign headers; `now` is UTC.
 pub fn credential(
     permitted: &Permitted,
+    host_headers: &[(&str, &str)],
     settings: &Value,
     secrets: &dyn SecretSource,
-) -> Result<(String, String), Error> {
+    now: Millis,
+) -> Result<Vec<(String, String)>, Error> {
     let auth = &permitted.endpoint.auth;
     let slot = auth.slot();
     // The current value only: the previous one is for calls inward during a rotation.
@@ -26,6 +31,24 @@ pub fn credential(
             format!("the secret of the slot {slot:?} is missing in the host's configuration"),
         ));
     };
+    if let Auth::AwsSigv4 { access_key, region, service, .. } = auth {
+        let access_key = needed(access_key, settings)?;
+        let region = needed(region, settings)?;
+        let given = permitted.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let headers: Vec<_> = given.chain(host_headers.iter().copied()).collect();
+        return sigv4::sign(&sigv4::Signed {
+            method: permitted.method,
+            url: &permitted.url,
+            headers: &headers,
+            body: permitted.body.as_deref().unwrap_or_default(),
+            access_key,
+            secret: &secret,
+            region,
+            service,
+            now,
+        })
+        .map_err(|why| refused("setting-unusable", format!("the request can't be signed: {why}")));
+    }
     let value = value(auth, permitted, settings, &secret)
         .map_err(|MissingSetting(path)| refused("setting-missing", format!("the settings have no {path}")))?;
     let header = auth.header(settings);
@@ -40,7 +63,17 @@ pub fn credential(
             format!("the secret of the slot {slot:?} can't stand in a header: it is not printable ASCII"),
         ));
     }
-    Ok((header, value))
+    Ok(vec![(header, value)])
+}
+
+fn needed<'a>(text: &'a Text, settings: &'a Value) -> Result<&'a str, Error> {
+    text.resolve(settings).ok_or_else(|| {
+        let path = match text {
+            Text::Setting(path) => path.as_str(),
+            Text::Literal(_) => "value",
+        };
+        refused("setting-missing", format!("the settings have no text at {path}, which the signature needs"))
+    })
 }
 
 fn value(
@@ -61,6 +94,7 @@ fn value(
             let signed = Signed { path: &permitted.path, body, settings };
             Some(digest.encode(digest.compute(secret, &signed)?))
         }
+        Auth::AwsSigv4 { .. } => None, // it takes more than one header
     })
 }
 

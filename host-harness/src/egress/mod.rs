@@ -10,6 +10,7 @@ mod inflate;
 pub mod policy;
 pub mod rate;
 pub mod rate_headers;
+pub mod sigv4;
 pub mod spool;
 pub mod transport;
 
@@ -23,7 +24,7 @@ use crate::contract::http::{Error, ErrorKind, Request, Response};
 use crate::contract::{RateWindow, objects};
 use crate::manifest::Manifest;
 use crate::secrets::SecretSource;
-use crate::world::{HttpRequest, HttpResponse, TransportError, TransportErrorKind, World};
+use crate::world::{HttpRequest, HttpResponse, Sink, TransportError, TransportErrorKind, World};
 use policy::{Grant, Permitted};
 use rate::{Ready, Windows};
 use rate_headers::RateHeaders;
@@ -99,7 +100,8 @@ pub struct Egress {
 /// Where the body of an answer goes.
 pub(crate) enum Into<'a> {
     Memory,
-    File(&'a mut dyn std::io::Write, u64),
+    /// At most so many bytes as they are sent.
+    File(&'a mut dyn Sink, u64),
 }
 
 impl Egress {
@@ -131,6 +133,11 @@ impl Egress {
         self.spool()?.read(&self.access.installation, endpoint, path, etag, offset, length)
     }
 
+    /// What is left of the unit's time.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     fn spool(&self) -> Result<&Spool, Error> {
         let none = || failure(ErrorKind::Denied, "no-spool", "this host keeps no files for connectors");
         self.access.spool.as_ref().ok_or_else(none)
@@ -152,10 +159,11 @@ impl Egress {
             allow_private: access.allow_private,
         };
         let permitted = grant.permit(request)?;
-        let credential = auth::credential(&permitted, &access.settings, access.secrets.as_ref())?;
+        let now = access.world.now();
+        let credential = auth::credential(&permitted, extra, &access.settings, access.secrets.as_ref(), now)?;
         self.wait_for_window()?;
 
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.left();
         if left.is_zero() {
             return Err(failure(ErrorKind::Timeout, "timeout", "the unit's time is up"));
         }
@@ -193,7 +201,7 @@ impl Egress {
     fn wire(
         &self,
         permitted: Permitted,
-        credential: (String, String),
+        credential: Vec<(String, String)>,
         extra: &[(&str, &str)],
         deadline: Duration,
         into: &Into,
@@ -205,7 +213,7 @@ impl Egress {
             self.access.world.random.fill(&mut bytes);
             headers.push((name.clone(), uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()));
         }
-        headers.push(credential);
+        headers.extend(credential);
         HttpRequest {
             method: permitted.method,
             url: permitted.url,

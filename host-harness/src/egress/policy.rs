@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::contract::http::{Error, ErrorKind, Method, Request};
 use crate::manifest::{
-    Endpoint, Manifest, OriginPart, Variable, is_dns_label, is_host_header, is_token, setting,
+    Endpoint, Manifest, OriginPart, Segment, Variable, is_dns_label, is_host_header, is_token, setting,
 };
 
 /// Longest URL.
@@ -110,8 +110,9 @@ impl<'a> Grant<'a> {
         if let Some(text) = self.overrides.get(name) {
             return self.overridden(name, text);
         }
+        let Some(template) = &endpoint.origin else { return Err(needs_origin(name)) };
         let mut origin = String::new();
-        for part in &endpoint.origin.0 {
+        for part in &template.0 {
             match part {
                 OriginPart::Literal(text) => origin.push_str(text),
                 OriginPart::Variable(variable) => {
@@ -178,23 +179,27 @@ impl<'a> Grant<'a> {
 
     /// The escaped path, and the path for logs.
     fn path(&self, request: &Request, endpoint: &Endpoint) -> Result<(String, String), Error> {
-        let usable = |segment: &String| {
-            !matches!(segment.as_str(), "" | "." | "..")
-                // Servers differ in when they decode these: a prefix could be left again.
-                && !segment.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
-        };
-        if request.path.len() > PAIRS || !request.path.iter().all(usable) {
+        if request.path.len() > PAIRS || !request.path.iter().all(|segment| is_plain(segment)) {
             return Err(denied(
                 "bad-path-segment",
                 "a path segment is empty, `.` or `..`, or holds a slash, backslash or control character"
                     .into(),
             ));
         }
-        let prefix =
-            endpoint.paths.iter().filter(|prefix| request.path.starts_with(prefix)).max_by_key(|p| p.len());
-        let Some(prefix) = prefix else {
-            let granted: Vec<_> =
-                endpoint.paths.iter().map(|prefix| format!("/{}", prefix.join("/"))).collect();
+        let mut unusable = None;
+        let mut found: Option<&Vec<Segment>> = None;
+        for prefix in &endpoint.paths {
+            match self.is_under(&request.path, prefix) {
+                Ok(true) if found.is_none_or(|found| found.len() <= prefix.len()) => found = Some(prefix),
+                Ok(_) => {}
+                Err(error) => unusable = Some(error),
+            }
+        }
+        let Some(prefix) = found else {
+            if let Some(error) = unusable {
+                return Err(error);
+            }
+            let granted: Vec<_> = endpoint.paths.iter().map(|prefix| shown(prefix)).collect();
             return Err(denied(
                 "path-not-granted",
                 format!(
@@ -211,12 +216,52 @@ impl<'a> Grant<'a> {
             path.push('/');
             escape(segment, &mut path);
             template.push('/');
-            template.push_str(prefix.get(index).map_or("*", String::as_str));
+            match prefix.get(index) {
+                Some(granted) => template.push_str(&granted.to_string()),
+                None => template.push('*'),
+            }
         }
         if path.is_empty() {
             (path, template) = ("/".into(), "/".into());
         }
         Ok((path, template))
+    }
+
+    /// Does the path start with this prefix, under the tenant's settings?
+    fn is_under(&self, path: &[String], prefix: &[Segment]) -> Result<bool, Error> {
+        let mut under = path.len() >= prefix.len();
+        for (index, segment) in prefix.iter().enumerate() {
+            let granted = match segment {
+                Segment::Literal(text) => text,
+                Segment::Setting(name) => self.path_setting(name, prefix)?,
+            };
+            under &= path.get(index).is_some_and(|asked| asked == granted);
+        }
+        Ok(under)
+    }
+
+    /// The setting that stands for a whole segment of a granted prefix.
+    fn path_setting(&self, name: &str, prefix: &[Segment]) -> Result<&'a str, Error> {
+        let Some(value) = setting(self.settings, name) else {
+            return Err(denied(
+                "setting-missing",
+                format!(
+                    "the settings have no text at {name}, which the granted path {} needs",
+                    shown(prefix)
+                ),
+            ));
+        };
+        if !is_plain(value) {
+            return Err(denied(
+                "setting-unusable",
+                format!(
+                    "the value of {name} can't be a segment of the granted path {}: it is `.` or `..`, or holds a \
+                     slash, backslash or control character",
+                    shown(prefix)
+                ),
+            ));
+        }
+        Ok(value)
     }
 
     fn query(&self, request: &Request, url: &mut String) -> Result<(), Error> {
@@ -245,6 +290,7 @@ impl<'a> Grant<'a> {
             }
             let owned = is_host_header(&name)
                 || Some(&name) == credential.as_ref()
+                || endpoint.auth.further_headers().contains(&name.as_str())
                 || Some(&name) == self.manifest.request_id_header.as_ref();
             if owned {
                 return Err(denied(
@@ -280,6 +326,30 @@ impl<'a> Grant<'a> {
 struct Origin {
     text: String,
     private: bool,
+}
+
+/// One segment that every server reads as one.
+fn is_plain(segment: &str) -> bool {
+    !matches!(segment, "" | "." | "..")
+        // Servers differ in when they decode these: a prefix could be left again.
+        && !segment.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
+}
+
+/// A prefix as the manifest has it.
+fn shown(prefix: &[Segment]) -> String {
+    let segments: Vec<_> = prefix.iter().map(Segment::to_string).collect();
+    format!("/{}", segments.join("/"))
+}
+
+/// The manifest leaves an endpoint's origin to the operator, who has not written it.
+pub fn needs_origin(endpoint: &str) -> Error {
+    denied(
+        "endpoint-needs-origin",
+        format!(
+            "where {endpoint} is, only the operator can say: write `{endpoint}: \"https://host\"` under `endpoints` in \
+             the connector's block of the configuration"
+        ),
+    )
 }
 
 fn method_name(method: Method) -> &'static str {

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Error};
 
 use super::addresses::is_public;
-use super::inflate::{InflateError, inflate};
-use crate::world::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind as Kind};
+use super::inflate::{Inflate, InflateError};
+use crate::world::{HttpRequest, HttpResponse, Sink, Transport, TransportError, TransportErrorKind as Kind};
 
 /// Longest time to resolve a name, and to connect including TLS.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -77,10 +77,12 @@ impl Transport for Network {
         Ok(response)
     }
 
-    fn download(&self, request: &HttpRequest, sink: &mut dyn Write) -> Result<HttpResponse, TransportError> {
+    fn download(&self, request: &HttpRequest, sink: &mut dyn Sink) -> Result<HttpResponse, TransportError> {
         let (mut response, body) = self.exchange(request)?;
         if (200..300).contains(&response.status) {
-            receive(body, &response, request.body_cap, sink)?;
+            sink.begin(&response).map_err(|_| not_stored())?;
+            let stored = |bytes: &[u8]| sink.write(bytes).map_err(|_| not_stored());
+            whole(body, request.body_cap, |reader| copy(reader, request.body_cap, stored))?;
         } else {
             let mut bytes = Vec::new();
             receive(body, &response, request.body_cap.min(ERROR_BODY), &mut bytes)?;
@@ -170,37 +172,47 @@ fn framing(status: u16, headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Reads the whole body, inflated, into `sink`.
-fn receive(
-    body: Body,
-    response: &HttpResponse,
-    cap: u64,
-    sink: &mut dyn Write,
-) -> Result<(), TransportError> {
+/// Reads the whole body, inflated, into memory.
+fn receive(body: Body, response: &HttpResponse, cap: u64, bytes: &mut Vec<u8>) -> Result<(), TransportError> {
     let mut encodings = response.headers.iter().filter(|(name, _)| name == "content-encoding");
     let encoding = encodings.next().map(|(_, value)| value.trim().to_ascii_lowercase());
     if encodings.next().is_some() {
         return Err(bad_answer("the answer is encoded more than once".into()));
     }
+    let plain = match encoding.as_deref() {
+        None | Some("" | "identity") => true,
+        Some("gzip" | "x-gzip") => false,
+        Some(_) => return Err(bad_answer("the answer has an encoding that was not asked for".into())),
+    };
+    whole(body, cap, |reader| {
+        if plain {
+            return copy(reader, cap, |piece| {
+                bytes.extend_from_slice(piece);
+                Ok(())
+            });
+        }
+        let failed = |error: InflateError| bad_answer(error.to_string());
+        let mut inflate = Inflate::new(bytes, cap);
+        let mut empty = true;
+        copy(reader, cap, |piece| {
+            empty = false;
+            inflate.push(piece).map_err(failed)
+        })?;
+        // No body at all is an empty one, whatever the head says of its encoding.
+        if empty { Ok(()) } else { inflate.finish().map_err(failed) }
+    })
+}
+
+/// Has the whole body read by `read`; bytes after its end are an error.
+fn whole(
+    body: Body,
+    cap: u64,
+    read: impl FnOnce(&mut dyn Read) -> Result<(), TransportError>,
+) -> Result<(), TransportError> {
     LEFTOVER.set(false);
     // One byte more than the cap, to tell a full answer from one that goes on.
     let mut reader = body.into_with_config().limit(cap.saturating_add(1)).reader();
-    match encoding.as_deref() {
-        None | Some("" | "identity") => copy(&mut reader, cap, sink)?,
-        Some("gzip" | "x-gzip") => {
-            let mut first = [0];
-            let started = reader.read(&mut first).map_err(|e| broken(&e))?;
-            // No body at all is an empty one, whatever the head says of its encoding.
-            if started > 0 {
-                match inflate((&first[..]).chain(&mut reader), cap, sink) {
-                    Ok(_) => {}
-                    Err(InflateError::Source(e)) => return Err(broken(&e)),
-                    Err(e) => return Err(bad_answer(e.to_string())),
-                }
-            }
-        }
-        Some(_) => return Err(bad_answer("the answer has an encoding that was not asked for".into())),
-    }
+    read(&mut reader)?;
     drop(reader);
     if LEFTOVER.get() {
         return Err(bad_answer("the answer is longer than it said".into()));
@@ -208,8 +220,12 @@ fn receive(
     Ok(())
 }
 
-fn copy(reader: &mut impl Read, cap: u64, sink: &mut dyn Write) -> Result<(), TransportError> {
-    let mut buffer = vec![0; 64 * 1024];
+fn copy(
+    reader: &mut dyn Read,
+    cap: u64,
+    mut sink: impl FnMut(&[u8]) -> Result<(), TransportError>,
+) -> Result<(), TransportError> {
+    let mut buffer = vec![0; 128 * 1024];
     let mut total = 0_u64;
     loop {
         match reader.read(&mut buffer) {
@@ -219,8 +235,7 @@ fn copy(reader: &mut impl Read, cap: u64, sink: &mut dyn Write) -> Result<(), Tr
                 if total > cap {
                     return Err(bad_answer("the answer is larger than it may be".into()));
                 }
-                let stored = sink.write_all(&buffer[..read]);
-                stored.map_err(|_| bad_answer("the answer could not be stored".into()))?;
+                sink(&buffer[..read])?;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(broken(&e)),
@@ -241,6 +256,10 @@ fn bad_request() -> TransportError {
 /// The request left, and what came back is not an answer.
 fn bad_answer(message: String) -> TransportError {
     TransportError { kind: Kind::BadAnswer, request_sent: true, message }
+}
+
+fn not_stored() -> TransportError {
+    bad_answer("the answer could not be stored".into())
 }
 
 /// A failure while the body was read.

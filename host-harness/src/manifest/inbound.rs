@@ -105,6 +105,8 @@ pub fn verify(
         }
         Auth::Header { .. } => single(request.headers, &header).and_then(|value| plain(value, secrets)),
         Auth::Digest(digest) => signature(digest, &header, request, settings, secrets),
+        // No manifest has it here; nothing passes it.
+        Auth::AwsSigv4 { .. } => Err(RefusedCode::CredentialWrong),
     };
     match outcome {
         Ok(secret) => Ok(Verified { header, secret }),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Auth, Endpoint, Literal, Manifest, OriginPart, OriginTemplate, Text, Variable};
+use super::{Auth, Endpoint, Literal, Manifest, OriginPart, OriginTemplate, Segment, Text, Variable};
 use crate::contract::Problem;
 use crate::{hex, json};
 
@@ -106,7 +106,7 @@ pub fn manifest(text: &str) -> Result<Manifest, Vec<Problem>> {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct WrittenEndpoint {
-    origin: String,
+    origin: Option<String>,
     #[serde(default)]
     variables: BTreeMap<String, Variable>,
     methods: Vec<String>,
@@ -197,12 +197,18 @@ impl Problems {
         let written = match WrittenEndpoint::deserialize(value) {
             Ok(written) => written,
             Err(e) => {
-                self.add("bad-endpoint", path, e.to_string(), "An endpoint has origin, methods, paths, auth and purpose; variables and headers where it needs them.");
+                self.add("bad-endpoint", path, e.to_string(), "An endpoint has methods, paths, auth and purpose; origin, unless only the operator knows it; variables and headers where it needs them.");
                 return None;
             }
         };
         let auth = self.auth(&format!("{path}.auth"), &written.auth);
-        let origin = self.origin(path, &written.origin, &written.variables);
+        let origin = match &written.origin {
+            Some(text) => Some(self.origin(path, text, &written.variables)),
+            None => {
+                self.used(path, &written.variables, &[]);
+                None
+            }
+        };
         self.methods(path, &written.methods);
         let paths = self.paths(path, &written.paths);
         let mut headers: Vec<_> = written.headers.iter().map(|name| name.to_ascii_lowercase()).collect();
@@ -214,7 +220,8 @@ impl Problems {
                     literal.eq_ignore_ascii_case(name)
                 }
                 Some(Auth::Digest(digest)) => digest.header == *name,
-                _ => false,
+                Some(auth) => auth.further_headers().contains(&name.as_str()),
+                None => false,
             };
             if !is_token(name) || is_host_header(name) || carries_credential {
                 self.add(
@@ -230,7 +237,10 @@ impl Problems {
             self.add("missing-key", &format!("{path}.purpose"), message, "Say it in one sentence.");
         }
         Some(Endpoint {
-            origin: origin?,
+            origin: match origin {
+                Some(read) => Some(read?),
+                None => None,
+            },
             variables: written.variables,
             methods: written.methods,
             paths,
@@ -252,19 +262,23 @@ impl Problems {
         }
     }
 
-    fn paths(&mut self, path: &str, prefixes: &[String]) -> Vec<Vec<String>> {
-        let segments = |prefix: &String| -> Option<Vec<String>> {
+    fn paths(&mut self, path: &str, prefixes: &[String]) -> Vec<Vec<Segment>> {
+        let plain = |s: &str| {
+            !s.is_empty()
+                && s != "."
+                && s != ".."
+                && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~@:".contains(&b))
+        };
+        let segment = |text: &str| match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(setting) => is_setting_path(setting).then(|| Segment::Setting(setting.to_owned())),
+            None => plain(text).then(|| Segment::Literal(text.to_owned())),
+        };
+        let segments = |prefix: &String| -> Option<Vec<Segment>> {
             let rest = prefix.strip_prefix('/')?;
-            let plain = |s: &str| {
-                !s.is_empty()
-                    && s != "."
-                    && s != ".."
-                    && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~@:".contains(&b))
-            };
             if rest.is_empty() {
                 return Some(Vec::new());
             }
-            rest.split('/').map(|segment| plain(segment).then(|| segment.to_owned())).collect()
+            rest.split('/').map(segment).collect()
         };
         let read: Vec<_> = prefixes.iter().map(segments).collect();
         if read.is_empty() || read.iter().any(Option::is_none) {
@@ -272,7 +286,8 @@ impl Problems {
                 "bad-path",
                 &format!("{path}.paths"),
                 "there is no path prefix, or one that is not plain segments".into(),
-                "Write prefixes such as `/v1/fileimports`, without escapes, dots-only or empty segments.",
+                "Write prefixes such as `/v1/fileimports`, without escapes, dots-only or empty segments; \
+                 `{setting.path}` may stand for a whole segment.",
             );
         }
         read.into_iter().flatten().collect()
@@ -334,16 +349,25 @@ impl Problems {
                 }
             }
         }
+        self.used(path, variables, &template.0);
+        Some(template)
+    }
+
+    fn used(&mut self, path: &str, variables: &BTreeMap<String, Variable>, origin: &[OriginPart]) {
         for name in variables.keys() {
-            if !template.0.contains(&OriginPart::Variable(name.clone())) {
+            if !origin.contains(&OriginPart::Variable(name.clone())) {
                 let message = "the origin doesn't use this variable".into();
                 self.add("unused-variable", &format!("{path}.variables.{name}"), message, "Remove it.");
             }
         }
-        Some(template)
     }
 
     fn inbound(&mut self, path: &str, value: &Value) -> Option<Auth> {
+        if auth_name(value) == Some("aws-sigv4") {
+            let message = "this host signs with aws-sigv4 and can't verify it".into();
+            self.add("auth-not-built", path, message, "Use basic, header, bearer or digest.");
+            return None;
+        }
         let auth = self.auth(path, value)?;
         if let Auth::Digest(digest) = &auth
             && !digest.parts.contains(&super::digest::Part::Body)
@@ -359,27 +383,23 @@ impl Problems {
     }
 
     fn auth(&mut self, path: &str, value: &Value) -> Option<Auth> {
-        let name = match value {
-            Value::String(name) => Some(name.as_str()),
-            Value::Object(fields) => fields.keys().next().map(String::as_str),
-            _ => None,
-        };
+        let name = auth_name(value);
         if name == Some("none") {
             self.add(
                 "auth-needs-consent",
                 path,
                 "a place without a credential needs the operator's consent, which this host can't record yet"
                     .into(),
-                "Use basic, header, bearer or digest.",
+                "Use basic, header, bearer, digest or aws-sigv4.",
             );
             return None;
         }
-        if let Some(name @ ("aws-sigv4" | "oauth2")) = name {
+        if name == Some("oauth2") {
             self.add(
                 "auth-not-built",
                 path,
-                format!("the name {name} is reserved: this host can't do it yet"),
-                "Use basic, header, bearer or digest, or a host that has it.",
+                "the name oauth2 is reserved: this host can't do it yet".into(),
+                "Use basic, header, bearer, digest or aws-sigv4, or a host that has it.",
             );
             return None;
         }
@@ -390,7 +410,8 @@ impl Problems {
                     "bad-auth",
                     path,
                     e.to_string(),
-                    "Use basic {user, slot}, header {name, slot}, bearer {slot} or digest.",
+                    "Use basic {user, slot}, header {name, slot}, bearer {slot}, digest, or aws-sigv4 \
+                     {access-key, slot, region, service}.",
                 );
                 return None;
             }
@@ -398,6 +419,12 @@ impl Problems {
         if !is_name(auth.slot()) {
             let message = "a slot's name is lower-kebab-case, at most 64 characters".into();
             self.add("bad-name", path, message, "Rename it.");
+        }
+        if let Auth::AwsSigv4 { service, .. } = &auth
+            && !is_name(service)
+        {
+            let message = "a service of AWS is lower case, for instance s3".into();
+            self.add("bad-auth", path, message, "Name the service that is signed for.");
         }
         let header = match &auth {
             Auth::Header { name: Text::Literal(Literal { literal }), .. } => Some(literal.as_str()),
@@ -415,6 +442,21 @@ impl Problems {
     }
 }
 
+/// The scheme that an `auth` names.
+fn auth_name(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(name) => Some(name),
+        Value::Object(fields) => fields.keys().next().map(String::as_str),
+        _ => None,
+    }
+}
+
+/// Keys joined by dots: where in the tenant's settings a value stands.
+fn is_setting_path(text: &str) -> bool {
+    text.split('.')
+        .all(|key| !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)))
+}
+
 /// `https://` and host characters with `{variables}`.
 fn origin_template(text: &str) -> Option<OriginTemplate> {
     let mut rest = text.strip_prefix("https://")?;
@@ -425,10 +467,7 @@ fn origin_template(text: &str) -> Option<OriginTemplate> {
     while let Some(open) = rest.find('{') {
         let close = open + rest[open..].find('}')?;
         let (before, name) = (&rest[..open], &rest[open + 1..close]);
-        let path = name.split('.').all(|key| {
-            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-        });
-        if !literal(before) || !path {
+        if !literal(before) || !is_setting_path(name) {
             return None;
         }
         if !before.is_empty() {

@@ -1,0 +1,192 @@
+//! From the bytes of an answer to the content of a file: one content encoding is taken off, and
+//! then gzip, if the file is gzip. Everything else (an encrypted file, say) passes as it is.
+
+use std::io::{self, Write};
+
+use super::file::Draft;
+use crate::egress::inflate::{Inflate, InflateError};
+use crate::world::HttpResponse;
+
+/// First bytes of gzip (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Why a download can't become a file.
+#[derive(Debug)]
+pub enum Fault {
+    /// The host's disk.
+    Disk(io::Error),
+    /// Larger than the quota, or than its compressed size makes plausible.
+    TooLarge,
+    /// Not the gzip that it claims to be, or not whole.
+    Broken,
+    /// An encoding that was not asked for.
+    Encoding,
+    /// What was to be continued is another file by now.
+    Changed,
+}
+
+impl From<InflateError> for Fault {
+    fn from(error: InflateError) -> Self {
+        match error {
+            InflateError::TooLarge => Self::TooLarge,
+            InflateError::Broken => Self::Broken,
+            InflateError::Sink(error) => Self::Disk(error),
+        }
+    }
+}
+
+/// What takes the bytes of an answer.
+pub enum Content {
+    /// The file itself.
+    Plain(File),
+    /// The file under a content encoding of HTTP.
+    Encoded(Box<Inflate<File>>),
+}
+
+impl Content {
+    /// By the head of the answer. At most `cap` bytes go into `draft`.
+    pub fn new(head: &HttpResponse, draft: Draft, cap: u64) -> Result<Self, Fault> {
+        let file = File { form: Form::Unknown { first: None, draft }, cap, fault: None };
+        let mut encodings = head.headers.iter().filter(|(name, _)| name == "content-encoding");
+        let encoding = encodings.next().map(|(_, value)| value.trim().to_ascii_lowercase());
+        if encodings.next().is_some() {
+            return Err(Fault::Encoding);
+        }
+        match encoding.as_deref() {
+            None | Some("" | "identity") => Ok(Self::Plain(file)),
+            Some("gzip" | "x-gzip") => Ok(Self::Encoded(Box::new(Inflate::new(file, cap)))),
+            Some(_) => Err(Fault::Encoding),
+        }
+    }
+
+    /// The next bytes. After an error nothing more may be pushed.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        match self {
+            Self::Plain(file) => file.push(bytes),
+            Self::Encoded(inflate) => {
+                let pushed = inflate.push(bytes);
+                pushed.map_err(|error| inflate.sink().fault.take().unwrap_or_else(|| error.into()))
+            }
+        }
+    }
+
+    /// The end: everything has to be whole.
+    pub fn finish(self) -> Result<Draft, Fault> {
+        match self {
+            Self::Plain(file) => file.finish(),
+            Self::Encoded(mut inflate) => {
+                let finished = inflate.finish();
+                finished.map_err(|error| inflate.sink().fault.take().unwrap_or_else(|| error.into()))?;
+                inflate.into_sink()?.finish()
+            }
+        }
+    }
+
+    /// Bytes of the content so far.
+    pub fn size(&mut self) -> u64 {
+        match self {
+            Self::Plain(file) => file.size(),
+            Self::Encoded(inflate) => inflate.sink().size(),
+        }
+    }
+}
+
+/// A file that may be gzip.
+pub struct File {
+    form: Form,
+    cap: u64,
+    fault: Option<Fault>,
+}
+
+enum Form {
+    /// Fewer than two bytes came.
+    Unknown {
+        first: Option<u8>,
+        draft: Draft,
+    },
+    Plain(Draft),
+    Gzip(Box<Inflate<Draft>>),
+    /// An error ended it.
+    Gone,
+}
+
+impl File {
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if let Form::Unknown { .. } = self.form {
+            self.form = match (std::mem::replace(&mut self.form, Form::Gone), bytes) {
+                (form, []) => form,
+                (Form::Unknown { first: None, draft }, [first]) => {
+                    Form::Unknown { first: Some(*first), draft }
+                }
+                (Form::Unknown { first, draft }, [next, rest @ ..]) => {
+                    let magic = match first {
+                        Some(first) => [first, *next],
+                        None => [*next, rest.first().copied().unwrap_or_default()],
+                    };
+                    let mut form = match magic {
+                        GZIP => Form::Gzip(Box::new(Inflate::new(draft, self.cap))),
+                        _ => Form::Plain(draft),
+                    };
+                    if let Some(first) = first {
+                        form.push(&[first], self.cap)?;
+                    }
+                    form
+                }
+                (form, _) => form,
+            };
+        }
+        self.form.push(bytes, self.cap)
+    }
+
+    fn finish(self) -> Result<Draft, Fault> {
+        match self.form {
+            Form::Unknown { first, mut draft } => {
+                draft.write_all(first.as_slice()).map_err(Fault::Disk)?;
+                Ok(draft)
+            }
+            Form::Plain(draft) => Ok(draft),
+            Form::Gzip(mut inflate) => {
+                inflate.finish()?;
+                Ok(inflate.into_sink()?)
+            }
+            Form::Gone => Err(Fault::Broken),
+        }
+    }
+
+    fn size(&mut self) -> u64 {
+        match &mut self.form {
+            Form::Unknown { draft, .. } | Form::Plain(draft) => draft.size(),
+            Form::Gzip(inflate) => inflate.sink().size(),
+            Form::Gone => 0,
+        }
+    }
+}
+
+impl Form {
+    fn push(&mut self, bytes: &[u8], cap: u64) -> Result<(), Fault> {
+        match self {
+            Self::Unknown { .. } => Ok(()), // it has taken them
+            Self::Plain(draft) if draft.size().saturating_add(bytes.len() as u64) > cap => {
+                Err(Fault::TooLarge)
+            }
+            Self::Plain(draft) => draft.write_all(bytes).map_err(Fault::Disk),
+            Self::Gzip(inflate) => Ok(inflate.push(bytes)?),
+            Self::Gone => Err(Fault::Broken),
+        }
+    }
+}
+
+/// For a file that comes out of a content encoding.
+impl Write for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes).map_err(|fault| {
+            self.fault = Some(fault);
+            io::Error::from(io::ErrorKind::Other)
+        })?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
