@@ -24,6 +24,9 @@
 //! | `GET /_control/journal?after=N&limit=M` | requests with a number above N, oldest first |
 //! | `GET /_control/state` | what the vendor now holds |
 //! | `POST /_control/unsubscribe` | Brevo: `{"email": "...", "at_ms": 0}`, an unsubscribe in a mail's footer |
+//! | `POST /_control/campaigns` | MoEngage: one change of the list ([`moengage::Change`]) |
+//! | `POST /_control/search-quirks` | MoEngage: how searches misbehave ([`moengage::SearchQuirks`]) |
+//! | `POST /_control/users` | MoEngage: adds or replaces users (a list of [`moengage::User`]) |
 //! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |
 //!
 //! ```text

@@ -1,6 +1,7 @@
 //! A small client: one exchange, everything about it visible.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -33,7 +34,10 @@ pub struct Client {
     agent: Agent,
     url: String,
     headers: Vec<(String, String)>,
+    fresh_keys: bool,
 }
+
+static KEYS: AtomicU64 = AtomicU64::new(1);
 
 impl Client {
     pub fn new(url: &str, headers: &[(&str, &str)]) -> Self {
@@ -42,7 +46,13 @@ impl Client {
             .max_idle_connections(0)
             .timeout_global(Some(Duration::from_secs(30)));
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        Self { agent: config.build().into(), url: url.to_owned(), headers }
+        Self { agent: config.build().into(), url: url.to_owned(), headers, fresh_keys: false }
+    }
+
+    /// Sends another `Idempotency-Key` with each request.
+    pub fn with_fresh_keys(mut self) -> Self {
+        self.fresh_keys = true;
+        self
     }
 
     pub fn brevo(stand_in: &stand_ins::brevo::Brevo) -> Self {
@@ -54,6 +64,10 @@ impl Client {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in &self.headers {
             request = request.header(name, value);
+        }
+        if self.fresh_keys {
+            let key = format!("00000000-0000-4000-8000-{:012}", KEYS.fetch_add(1, Ordering::Relaxed));
+            request = request.header("idempotency-key", key);
         }
         let response = if method == "GET" || method == "DELETE" {
             self.agent.run(request.body(()).unwrap())
