@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use crate::activate;
 use crate::json::to_json;
 use crate::model::{CONTACT, EVENT, Nature, contact, event};
-use crate::settings::{AttributeType, BREVO_OWN, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT};
-use crate::source::{STREAMS, resources};
+use crate::settings::{
+    AttributeType, BREVO_OWN, EXPORTS_SLOT, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT,
+};
+use crate::source::{EXPORTS_CURSOR_VERSION, STREAMS, resources};
 
 /// What a configuration reads, receives and can cause.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ pub struct Profile {
     pub workspace: String,
     /// The settings that select source data, as canonical JSON.
     pub source_key: String,
-    /// None yet: no resource has a cursor.
+    /// Cursor formats that this build can read.
     pub cursor_versions: Vec<u32>,
     /// Slots that the settings fill.
     pub slots: Vec<SecretSlot>,
@@ -169,7 +171,7 @@ fn profile(settings: &Settings) -> Profile {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         workspace: settings.workspace(),
         source_key: source_key(settings),
-        cursor_versions: Vec::new(),
+        cursor_versions: settings.exports.iter().map(|_| EXPORTS_CURSOR_VERSION).collect(),
         slots: slots(settings),
         resources: resources(settings),
         surfaces: vec![Surface {
@@ -204,8 +206,18 @@ fn source_key(settings: &Settings) -> String {
         Environment::Live => "live",
         Environment::Test => "test",
     };
+    // Where export files lie selects data as well; without the block the key stays what it was.
+    let exports = settings.exports.as_ref().map_or_else(String::new, |exports| {
+        format!(
+            r#""exports":{{"bucket":{},"db_name":{},"folder":{},"storage":{}}},"#,
+            to_json(&exports.store.bucket()),
+            to_json(&exports.db_name),
+            to_json(&exports.folder),
+            to_json(&exports.store.endpoint()),
+        )
+    });
     format!(
-        r#"{{"data_center":{},"environment":"{environment}","project_code":{},"workspace_id":{}}}"#,
+        r#"{{"data_center":{},"environment":"{environment}",{exports}"project_code":{},"workspace_id":{}}}"#,
         to_json(&settings.data_center),
         to_json(&settings.project_code),
         to_json(&settings.workspace_id),
@@ -235,6 +247,13 @@ fn slots(settings: &Settings) -> Vec<SecretSlot> {
         ),
     };
     let mut slots: Vec<_> = settings.keys.iter().map(key).collect();
+    if settings.exports.is_some() {
+        slots.push(slot(
+            EXPORTS_SLOT,
+            "The secret of the store with MoEngage's export files: that of the access key (for Google an HMAC key), or the password.",
+            true,
+        ));
+    }
     slots.push(slot(
         WEBHOOK_SLOT,
         "The secret by which MoEngage authenticates its webhooks; you choose it and name it in the Streams ticket.",

@@ -1,5 +1,6 @@
 //! What a tenant says about MoEngage: the block `connectors.moengage`.
 
+mod exports;
 mod mapping;
 mod options;
 mod problem;
@@ -10,6 +11,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::json::{self, Object, Scalar};
+use exports::exports;
+pub use exports::{EXPORTS_SLOT, Exports};
 pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
 use mapping::{AttributeMappings, event_mapping, field_mapping};
 use options::{Options, options};
@@ -27,6 +30,8 @@ pub struct Settings {
     pub(crate) project_code: Option<String>,
     pub(crate) keys: Vec<KeySlot>,
     pub(crate) webhook_auth: WebhookAuth,
+    /// Event export files; none where the tenant names none.
+    pub(crate) exports: Option<Exports>,
     pub(crate) sync: Sync,
     /// Attributes that become Brevo attributes.
     pub(crate) attributes: Vec<AttributeMapping>,
@@ -77,13 +82,14 @@ pub struct Sync {
 // is never tried in silence.
 const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
 
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     "workspace_id",
     "data_center",
     "environment",
     "project_code",
     "keys",
     "webhook",
+    "exports",
     "sync",
     "field_mapping",
     "event_mapping",
@@ -123,6 +129,7 @@ struct Found {
     project_code: Option<String>,
     keys: Vec<KeySlot>,
     webhook_auth: Option<WebhookAuth>,
+    exports: Option<Exports>,
     sync: Option<Sync>,
     fields: Option<AttributeMappings>,
     event_names: BTreeMap<String, Option<String>>,
@@ -174,6 +181,7 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "project_code" => found.project_code = problems.text(&path, raw).map(Into::into),
             "keys" => found.keys = keys(&path, raw, problems),
             "webhook" => found.webhook_auth = webhook(&path, raw, problems),
+            "exports" => found.exports = exports(&path, raw, problems),
             "sync" => found.sync = sync(&path, raw, problems),
             "field_mapping" => found.fields = field_mapping(&path, raw, &email_attribute, problems),
             "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
@@ -209,6 +217,7 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         project_code: found.project_code,
         keys: found.keys,
         webhook_auth: found.webhook_auth?,
+        exports: found.exports,
         sync: found.sync.unwrap_or(Sync { contacts: true, events: true, consent: true }),
         attributes: fields.attributes,
         phone_attribute: fields.phone,
@@ -247,6 +256,16 @@ fn keys(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<KeySlot> {
         }
     }
     slots
+}
+
+/// A key that means nothing because of what another key says.
+fn unused(path: &str, with: &str, correct: &str, problems: &mut Problems) {
+    problems.add(
+        "unused-key",
+        path,
+        format!("{path} means nothing with {with}."),
+        format!("Remove it, or correct {correct}."),
+    );
 }
 
 /// A secret's place holds the name of its slot; the secret itself stays with the host.

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::is_slot;
 use super::problem::{Problems, below};
+use super::{is_slot, unused};
 
 /// Name of the slot that holds the secret of the webhook.
 pub const WEBHOOK_SLOT: &str = "webhook";
@@ -62,12 +62,9 @@ pub fn webhook(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<We
             (None, Some(auth)) if auth == scheme => {
                 problems.missing(&path, "Write the value that was agreed with MoEngage.");
             }
-            (Some(_), Some(auth)) if auth != scheme => problems.add(
-                "unused-key",
-                &path,
-                format!("{path} means nothing with auth: {}.", auth.scheme()),
-                "Remove it, or correct webhook.auth.",
-            ),
+            (Some(_), Some(auth)) if auth != scheme => {
+                unused(&path, &format!("auth: {}", auth.scheme()), "webhook.auth", problems);
+            }
             _ => {}
         }
     }

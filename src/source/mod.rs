@@ -3,6 +3,7 @@
 mod client;
 pub mod codes;
 mod credentials;
+mod exports;
 mod flags;
 mod identity;
 mod inner_event;
@@ -13,6 +14,7 @@ mod streams;
 mod time;
 
 pub use client::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method};
+pub use exports::CURSOR_VERSION as EXPORTS_CURSOR_VERSION;
 pub use notes::Note;
 pub use page::{Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
 pub use resources::{fetch_page, resources};
