@@ -1,5 +1,6 @@
 //! The `harness` command line: one file for each command.
 
+mod bench;
 mod call;
 mod check;
 mod dead_letters;
@@ -46,6 +47,7 @@ enum Command {
     DeadLetters(dead_letters::Args),
     Call(call::Args),
     Simulate(simulate::Args),
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(args) => dead_letters::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Bench(args) => bench::run(args),
     };
     match done {
         Ok(Found::Nothing) => ExitCode::SUCCESS,
