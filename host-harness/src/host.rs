@@ -7,7 +7,7 @@
 //! | `delivery` | one account's actions, in lanes |
 //! | `housekeeping` | prune what retention lets go |
 
-mod assembly;
+pub(crate) mod assembly;
 mod units;
 mod workers;
 

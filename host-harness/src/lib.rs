@@ -4,6 +4,7 @@
 //! secrets, makes everything durable, delivers to Brevo, and shows an operator what happened.
 //! `docs/architecture.md` tells the way of the data and the commit rules.
 
+pub mod bench;
 pub mod brevo;
 pub mod cli;
 pub mod config;

@@ -88,6 +88,10 @@ pub struct LogLine {
 pub struct Cost {
     /// Real microseconds in the guest and its imports.
     pub wall_us: u64,
+    /// Of them in the call that reads (`handle-webhook`, `fetch-page`), imports included.
+    pub read_us: u64,
+    /// Of them in all calls of `map-record`.
+    pub map_us: u64,
     /// Largest linear memory, in bytes.
     pub memory: u64,
     /// Instructions, where fuel is counted.

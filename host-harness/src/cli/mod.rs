@@ -1,6 +1,10 @@
 //! The `harness` command line: one file for each command.
 
+<<<<<<< HEAD
 mod backfill;
+=======
+mod bench;
+>>>>>>> bench
 mod call;
 mod check;
 mod dead_letters;
@@ -51,6 +55,7 @@ enum Command {
     Backfill(backfill::Args),
     Call(call::Args),
     Simulate(simulate::Args),
+    Bench(bench::Args),
 }
 
 impl Command {
@@ -82,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Bench(args) => bench::run(args),
     };
     match done {
         Ok(Found::Nothing) => ExitCode::SUCCESS,

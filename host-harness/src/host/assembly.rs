@@ -30,7 +30,7 @@ use crate::world::{SystemClock, SystemRandom, World};
 const SPOOL_QUOTA: u64 = 4 << 30;
 
 /// Everything that the threads share.
-pub(super) struct Parts {
+pub(crate) struct Parts {
     pub store: Arc<Store>,
     pub world: World,
     pub pipeline: Arc<Pipeline>,
@@ -48,6 +48,15 @@ struct Door {
 }
 
 pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<Parts, StartError> {
+    assemble_with(config, connectors, &|installed| installed)
+}
+
+/// The same, with something around every installation: benchmarks put clocks there.
+pub(crate) fn assemble_with(
+    config: &HostConfig,
+    connectors: &[Connector],
+    around: &dyn Fn(Installed) -> Installed,
+) -> Result<Parts, StartError> {
     std::fs::create_dir_all(&config.data_dir).map_err(|e| StartError::Io("the data directory", e))?;
     let world = World {
         clock: Arc::new(SystemClock::new(config.time)),
@@ -94,7 +103,8 @@ pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<
                 settings: serde_json::from_str(&connector.settings_json).unwrap_or(Value::Null),
                 secrets: secrets.clone(),
             });
-            installed.push(Arc::new(install(config, &world, &store, plugin, connector, row, secrets)?));
+            let one = install(config, &world, &store, plugin, connector, row, secrets)?;
+            installed.push(Arc::new(around(one)));
         }
     }
     let deliveries = accounts
@@ -193,7 +203,7 @@ fn delivery(
 }
 
 /// Opens every surface.
-pub(super) fn listen(
+pub(crate) fn listen(
     config: &HostConfig,
     parts: &Parts,
 ) -> Result<(Intake, Vec<WebhookAddress>), StartError> {
