@@ -1,10 +1,7 @@
 //! The `harness` command line: one file for each command.
 
-<<<<<<< HEAD
 mod backfill;
-=======
 mod bench;
->>>>>>> bench
 mod call;
 mod check;
 mod dead_letters;
