@@ -46,6 +46,22 @@ impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+
+    /// Path and query, decoded, for a person and for the rules of faults.
+    fn target(&self) -> String {
+        let path = percent_encoding::percent_decode_str(&self.path).decode_utf8_lossy();
+        let query: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{path}{mark}{}", query.join("&"))
+    }
+}
+
+/// A stretch of a file that is read while it is sent, so that no file is ever held whole.
+#[derive(Clone, Debug)]
+pub(crate) struct FilePart {
+    pub(crate) file: Arc<std::fs::File>,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
 }
 
 /// One answer.
@@ -53,18 +69,28 @@ impl Request {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Bytes,
+    /// In place of `body`.
+    pub(crate) file: Option<FilePart>,
     pub(crate) findings: Vec<Finding>,
 }
 
 impl Reply {
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), findings: Vec::new() }
+        Self { status, headers: Vec::new(), body: Bytes::new(), file: None, findings: Vec::new() }
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body: body.to_string().into_bytes(), findings: Vec::new() }
+        Self::text(status, "application/json", body.to_string())
+    }
+
+    pub(crate) fn text(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..Self::empty(status) }.header("content-type", content_type)
+    }
+
+    /// Bytes of the body.
+    pub(crate) fn length(&self) -> u64 {
+        self.file.as_ref().map_or(self.body.len() as u64, |part| part.length)
     }
 
     pub(crate) fn with(mut self, kind: FindingKind, detail: impl Into<String>) -> Self {
@@ -225,11 +251,12 @@ async fn serve<V: Vendor>(
     };
     if let Some(call) = request.path.strip_prefix("/_control/").map(str::to_owned) {
         request.body = Limited::new(body, BODY_CAP).collect().await.map_err(|_| Close)?.to_bytes();
-        return Ok(outgoing(control::answer(&shared, &call, &request), None));
+        return Ok(outgoing(control::answer(&shared, &call, &request), &Answer::Normal {}));
     }
     let template = shared.with(|vendor| vendor.template(&request.method, &request.path));
     let path = template.map_or_else(|| request.path.clone(), str::to_owned);
-    let seen = Seen { method: &request.method, path: &path, body: None };
+    let target = request.target();
+    let seen = Seen { method: &request.method, path: &path, target: &target, body: None };
     if let Some((id, fault)) = shared.faults.with(|set| set.decide(&seen)) {
         let entry = Entry { fault: Some(id), ..entry(&request, path) };
         shared.hold().journal.push(entry);
@@ -244,7 +271,7 @@ async fn serve<V: Vendor>(
             let entry =
                 Entry { status: Some(413), findings: reply.findings.clone(), ..entry(&request, path) };
             shared.hold().journal.push(entry);
-            return Ok(outgoing(reply, None));
+            return Ok(outgoing(reply, &Answer::Normal {}));
         }
         Err(_) => {
             // The client broke off: nothing was received that could have an effect.
@@ -263,7 +290,8 @@ async fn process<V: Vendor>(
     mut request: Request,
     path: String,
 ) -> Result<Response<Outgoing>, Close> {
-    let seen = Seen { method: &request.method, path: &path, body: Some(&request.body) };
+    let target = request.target();
+    let seen = Seen { method: &request.method, path: &path, target: &target, body: Some(&request.body) };
     let (rule, fault) = match shared.faults.with(|set| set.decide(&seen)) {
         Some((id, fault)) => (Some(id), fault),
         None => (None, Fault::delay(0)),
@@ -308,49 +336,40 @@ async fn process<V: Vendor>(
         held.journal.applied_late(seq, given.as_ref().map(|reply| reply.status), findings);
         result = given;
     }
-    let cut = match fault.answer {
-        Answer::Cut { after } => Some(after),
-        _ => None,
-    };
-    result.map(|reply| outgoing(reply, cut)).ok_or(Close)
+    result.map(|reply| outgoing(reply, &fault.answer)).ok_or(Close)
 }
 
 /// What the client gets instead of the vendor's own answer.
 fn given<V: Vendor>(vendor: &V, answer: &Answer, own: Option<Reply>, at: Millis) -> Option<Reply> {
     let own_or_empty = |own: Option<Reply>| own.unwrap_or_else(|| Reply::empty(200));
     match answer {
-        Answer::Normal {} => Some(own_or_empty(own)),
-        Answer::Cut { .. } => Some(own_or_empty(own)).filter(|reply| !reply.body.is_empty()),
+        Answer::Normal {} | Answer::Drip { .. } => Some(own_or_empty(own)),
+        Answer::Cut { .. } => Some(own_or_empty(own)).filter(|reply| reply.length() > 0),
         Answer::ContentType { value } => Some(own_or_empty(own).header("content-type", value)),
         Answer::Status { status, headers, body } => {
-            let mut reply = Reply { body: body.clone().into_bytes(), ..Reply::json(*status, &Value::Null) };
+            let mut reply = Reply::text(*status, "application/json", body.clone());
             for (name, value) in headers {
                 reply.set_header(name, value);
             }
             Some(reply)
         }
         Answer::RateLimited { headers } => Some(vendor.rate_limited(*headers, at)),
-        Answer::Html {} => Some(
-            Reply {
-                body: b"<!doctype html><title>Sign in</title><p>Please sign in to continue.</p>".to_vec(),
-                ..Reply::empty(200)
-            }
-            .header("content-type", "text/html; charset=utf-8"),
-        ),
+        Answer::Html {} => Some(Reply::text(
+            200,
+            "text/html; charset=utf-8",
+            "<!doctype html><title>Sign in</title><p>Please sign in to continue.</p>",
+        )),
         Answer::Close {} | Answer::CloseBeforeReading {} => None,
     }
 }
 
 fn entry(request: &Request, path: String) -> Entry {
-    let decoded = percent_encoding::percent_decode_str(&request.path).decode_utf8_lossy();
-    let query: Vec<String> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let mark = if query.is_empty() { "" } else { "?" };
     Entry {
         seq: request.seq,
         at: request.at,
         method: request.method.clone(),
         path,
-        target: format!("{decoded}{mark}{}", query.join("&")),
+        target: request.target(),
         body: serde_json::from_slice(&request.body).unwrap_or(Value::Null),
         status: None,
         fault: None,

@@ -32,17 +32,22 @@ impl Windows {
     /// Counts the request where every window admits it. The standing is that of the window which
     /// refuses, else of the one with the fewest places left; none where there is no window.
     pub(crate) fn admit(&mut self, now: Millis) -> Result<Option<Standing>, Standing> {
+        self.admit_many(now, 1)
+    }
+
+    /// As `admit`, for a request that counts as so many; it is admitted whole or not at all.
+    pub(crate) fn admit_many(&mut self, now: Millis, weight: u64) -> Result<Option<Standing>, Standing> {
         for (window, seen) in &mut self.0 {
             while seen.front().is_some_and(|at| at + window.period_ms <= now) {
                 seen.pop_front();
             }
         }
-        let refusing = self.0.iter().filter(|(window, seen)| seen.len() as u64 >= window.limit);
+        let refusing = self.0.iter().filter(|(window, seen)| seen.len() as u64 + weight > window.limit);
         if let Some(standing) = refusing.map(|(w, seen)| standing(w, seen, now)).max_by_key(|s| s.reset_s) {
             return Err(standing);
         }
         for (_, seen) in &mut self.0 {
-            seen.push_back(now);
+            seen.extend((0..weight).map(|_| now));
         }
         Ok(self.0.iter().map(|(w, seen)| standing(w, seen, now)).min_by_key(|s| s.remaining))
     }

@@ -174,6 +174,26 @@ fn a_delay_keeps_the_answer() {
 }
 
 #[test]
+fn n04_a_body_can_come_in_drips() {
+    let (brevo, client) = brevo();
+    brevo.faults().add(Rule::on("POST", CALL, Fault::drip(2, 10))).unwrap();
+    let before = std::time::Instant::now();
+    let answer = client.post(CALL, person(1));
+    assert_eq!((answer.status, answer.json()), (201, json!({"id": 1})));
+    assert!(before.elapsed() >= Duration::from_millis(30), "four pieces have three pauses");
+    assert!(applied(&brevo));
+}
+
+#[test]
+fn a_part_of_the_target_picks_the_request() {
+    let (brevo, client) = brevo();
+    client.post(CALL, person(1));
+    brevo.faults().add(Rule::any(Fault::status(503, "{}")).target_contains("/p1@")).unwrap();
+    assert_eq!(client.get("/v3/contacts/p1%40example.com").status, 503);
+    assert_eq!(client.get("/v3/contacts/1").status, 200);
+}
+
+#[test]
 fn connections_are_refused_unread() {
     let (brevo, client) = brevo();
     brevo.faults().refuse_connections(2);

@@ -22,13 +22,9 @@ const SEGMENTATION: &str = "Basic U1RBTkRJTjpzZWdtZW50YXRpb24ta2V5";
 fn client(moengage: &MoEngage, authorization: &str) -> Client {
     Client::new(
         &moengage.url(),
-        &[
-            ("authorization", authorization),
-            ("moe-appkey", "STANDIN"),
-            ("content-type", "application/json"),
-            ("idempotency-key", "0b0b3c42-9b3f-4d8a-9f5e-0a5d2f1f9f11"),
-        ],
+        &[("authorization", authorization), ("moe-appkey", "STANDIN"), ("content-type", "application/json")],
     )
+    .with_fresh_keys()
 }
 
 fn search() -> Value {
@@ -121,54 +117,6 @@ fn windows_hold_and_reset_is_said_in_two_ways() {
         let wanted = if options == 0 { moengage.now() / 1_000 + 60 } else { options };
         assert_eq!(said, wanted);
     }
-}
-
-#[test]
-fn campaigns_are_paged_without_a_total() {
-    let moengage = MoEngage::start(Options::default()).unwrap();
-    let client = client(&moengage, CAMPAIGNS);
-    let page = |n: u32| client.post(V1, json!({"request_id": "r", "limit": 15, "page": n})).json();
-    assert_eq!(page(1).as_array().unwrap().len(), 15);
-    assert_eq!(page(2).as_array().unwrap().len(), 5, "shorter than the limit: the end");
-    assert_eq!(page(3), json!([]));
-    let v5 = client
-        .post(
-            V5,
-            json!({"request_id": "r", "limit": 15, "page": 1, "campaign_fields": {"channels": ["EMAIL"]}}),
-        )
-        .json();
-    assert_eq!((v5["data"]["campaigns"].as_array().unwrap().len(), &v5["response_id"]), (10, &json!("r")));
-    assert!(moengage.violations().is_empty());
-    for bad in [
-        json!({"limit": 15, "page": 1}),
-        json!({"request_id": "r", "limit": 16, "page": 1}),
-        json!({"request_id": "r", "limit": 1, "page": 0}),
-        json!({"request_id": "r", "limit": 1, "page": 1, "cursor": "x"}),
-    ] {
-        assert_eq!(client.post(V1, bad.clone()).status, 400, "{bad}");
-    }
-    assert_eq!(moengage.violations().len(), 4);
-}
-
-#[test]
-fn an_old_filter_finds_nothing_in_v5_without_an_error() {
-    let moengage = MoEngage::start(Options::default()).unwrap();
-    let client = client(&moengage, CAMPAIGNS);
-    let with = |key: &str| json!({"request_id": "r", "limit": 15, "page": 1, "campaign_fields": {key: ["ONE_TIME"]}});
-    let new = client.post(V5, with("campaign_delivery_type"));
-    assert_eq!(new.json()["data"]["campaigns"].as_array().unwrap().len(), 10);
-    let old = client.post(V5, with("delivery_type"));
-    assert_eq!((old.status, old.json()["data"]["campaigns"].clone()), (200, json!([])));
-    assert_eq!(client.post(V1, with("delivery_type")).json().as_array().unwrap().len(), 10);
-    let bare = Client::new(
-        &moengage.url(),
-        &[("authorization", CAMPAIGNS), ("moe-appkey", "STANDIN"), ("content-type", "application/json")],
-    );
-    let missing = bare.post(V5, search());
-    assert_eq!(
-        (missing.status, missing.json()["error"]["code"].as_str()),
-        (400, Some("MISSING_IDEMPOTENCY_KEY"))
-    );
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub struct Rule {
     /// Template of the path (`/v3/contacts/{identifier}`); every path where missing.
     #[serde(default)]
     pub path: Option<String>,
+    /// What the decoded path and query must hold, for instance the key of an object.
+    #[serde(default)]
+    pub target_contains: Option<String>,
     /// Bytes that the body must hold.
     #[serde(default)]
     pub body_contains: Option<String>,
@@ -46,7 +49,7 @@ pub struct Fault {
     /// What the client gets.
     pub answer: Answer,
     /// Whether the vendor acts on the request. Where missing: at once if the answer is the
-    /// vendor's own (`normal`, `cut`, `content-type`), else never.
+    /// vendor's own (`normal`, `cut`, `drip`, `content-type`), else never.
     #[serde(default)]
     pub effect: Option<Effect>,
     /// Real milliseconds before the answer, or before the connection is closed.
@@ -93,6 +96,13 @@ pub enum Answer {
     Cut {
         /// Bytes of the body that still arrive.
         after: usize,
+    },
+    /// The vendor's own answer, whose body comes in pieces with a pause before each but the first.
+    Drip {
+        /// Bytes of a piece, at least 1.
+        bytes: usize,
+        /// Real milliseconds between two pieces.
+        every_ms: u64,
     },
     /// 200 with a page of HTML, as a login portal or a gateway sends it.
     Html {},
@@ -144,6 +154,11 @@ impl Fault {
         Self::new(Answer::Cut { after })
     }
 
+    /// The vendor's own answer, whose body comes in pieces of so many bytes.
+    pub fn drip(bytes: usize, every_ms: u64) -> Self {
+        Self::new(Answer::Drip { bytes, every_ms })
+    }
+
     /// The vendor's 429.
     pub fn rate_limited(headers: bool) -> Self {
         Self::new(Answer::RateLimited { headers })
@@ -168,7 +183,9 @@ impl Fault {
 
     pub(crate) fn effect_or_default(&self) -> Effect {
         self.effect.unwrap_or(match self.answer {
-            Answer::Normal {} | Answer::Cut { .. } | Answer::ContentType { .. } => Effect::AtOnce,
+            Answer::Normal {} | Answer::Cut { .. } | Answer::Drip { .. } | Answer::ContentType { .. } => {
+                Effect::AtOnce
+            }
             _ => Effect::Never,
         })
     }
@@ -185,6 +202,7 @@ impl Rule {
         Self {
             method: None,
             path: None,
+            target_contains: None,
             body_contains: None,
             nth: Vec::new(),
             probability: None,
@@ -203,6 +221,12 @@ impl Rule {
     /// At most so often.
     pub fn times(mut self, times: u64) -> Self {
         self.times = Some(times);
+        self
+    }
+
+    /// Only requests whose decoded path and query hold this.
+    pub fn target_contains(mut self, marker: &str) -> Self {
+        self.target_contains = Some(marker.to_owned());
         self
     }
 

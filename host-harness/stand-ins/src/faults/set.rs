@@ -33,6 +33,8 @@ pub(crate) struct FaultSet {
 pub(crate) struct Seen<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
+    /// Decoded path and query.
+    pub(crate) target: &'a str,
     /// None before the body was read.
     pub(crate) body: Option<&'a [u8]>,
 }
@@ -69,6 +71,7 @@ impl SetRule {
         let rule = &self.rule;
         rule.method.as_deref().is_none_or(|method| method == seen.method)
             && rule.path.as_deref().is_none_or(|path| path == seen.path)
+            && rule.target_contains.as_deref().is_none_or(|marker| seen.target.contains(marker))
             && rule.body_contains.as_deref().is_none_or(|marker| {
                 seen.body.is_some_and(|body| {
                     marker.is_empty() || body.windows(marker.len()).any(|part| part == marker.as_bytes())
@@ -148,7 +151,7 @@ mod tests {
     use super::*;
 
     fn seen<'a>(path: &'a str, body: &'a [u8]) -> Seen<'a> {
-        Seen { method: "POST", path, body: Some(body) }
+        Seen { method: "POST", path, target: path, body: Some(body) }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::journal::FindingKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shape {
     Data,
+    /// Get User: errors of Data, windows of its own.
+    Users,
     CampaignsV1,
     CampaignsV5,
     Segments,
@@ -33,6 +35,8 @@ pub(super) enum Refusal<'a> {
     Scope,
     /// The caller's address is not on the allow-list.
     Address,
+    /// The call was never switched on for this workspace.
+    NotSwitchedOn,
     /// A rate window is full.
     TooMany,
 }
@@ -42,7 +46,7 @@ impl Refusal<'_> {
         match self {
             Self::Invalid { .. } => 400,
             Self::NoAppKey | Self::UnknownWorkspace | Self::WrongKey => 401,
-            Self::Suspended | Self::Scope | Self::Address => 403,
+            Self::Suspended | Self::Scope | Self::Address | Self::NotSwitchedOn => 403,
             Self::NoSecretSet => 409,
             Self::TooMany => 429,
         }
@@ -58,6 +62,7 @@ impl Refusal<'_> {
             Self::Suspended => (FindingKind::Unauthorized, "suspended"),
             Self::Scope => (FindingKind::Unauthorized, "the key lacks a permission"),
             Self::Address => (FindingKind::Unauthorized, "the address is not allowed"),
+            Self::NotSwitchedOn => (FindingKind::Unauthorized, "the call is not switched on"),
             Self::TooMany => (FindingKind::OverLimit, "a rate window is full"),
         }
     }
@@ -71,7 +76,7 @@ impl Refusal<'_> {
                 "message": "Requests are allowed from listed addresses only",
             }),
             _ => match shape {
-                Shape::Data => self.data(id),
+                Shape::Data | Shape::Users => self.data(id),
                 Shape::CampaignsV1 => self.campaigns_v1(),
                 Shape::CampaignsV5 => self.campaigns_v5(id),
                 Shape::Segments => self.segments(id),
@@ -96,6 +101,9 @@ impl Refusal<'_> {
             Self::NoSecretSet => ("Authentication Mismatch", "APP_SECRET is not set for this account"),
             Self::Suspended | Self::Address => ("Account Suspended", "The account is suspended"),
             Self::Scope => ("BlockedClient", "The key is not allowed to make this call"),
+            // That support must switch Get User on is documented, what it answers until then is
+            // not: a 403 of this family.
+            Self::NotSwitchedOn => ("BlockedClient", "This API is not enabled for your account"),
             Self::TooMany => ("Rate Limits Exceeded", "Rate limits exceeded, please try after some time"),
         };
         json!({"status": "fail", "error": {"message": message, "type": kind, "request_id": id}})
@@ -118,7 +126,9 @@ impl Refusal<'_> {
             }
             Self::Invalid { target, message } => ("400 Bad Request", target, message),
             Self::Suspended | Self::Address => ("403 Forbidden", "APP_KEY", "The account is suspended"),
-            Self::Scope => ("403 Forbidden", "APP_SECRET_KEY", "Required permission: campaigns:view"),
+            Self::Scope | Self::NotSwitchedOn => {
+                ("403 Forbidden", "APP_SECRET_KEY", "Required permission: campaigns:view")
+            }
             Self::TooMany => ("429 Too Many Requests", "rate_limit", "Rate limit exceeded"),
         };
         json!({"error": {
@@ -144,7 +154,9 @@ impl Refusal<'_> {
                 ("UNAUTHORIZED", "Invalid or missing credentials.", json!([]))
             }
             Self::Suspended | Self::Address => ("FORBIDDEN", "The account is suspended", json!([])),
-            Self::Scope => ("FORBIDDEN", "Required permission: campaigns:view", json!([])),
+            Self::Scope | Self::NotSwitchedOn => {
+                ("FORBIDDEN", "Required permission: campaigns:view", json!([]))
+            }
             Self::TooMany => ("RATE_LIMITED", "Rate limit exceeded", json!([])),
         };
         json!({"response_id": id, "error": {"code": code, "message": message, "details": details}})
@@ -166,9 +178,31 @@ impl Refusal<'_> {
                 "APP_SECRET key mismatch. Please login to the dashboard to verify key",
             ),
             Self::Suspended | Self::Address => ("Forbidden", "The account is suspended"),
-            Self::Scope => ("Forbidden", "The key is not allowed to make this call"),
+            Self::Scope | Self::NotSwitchedOn => ("Forbidden", "The key is not allowed to make this call"),
             Self::TooMany => ("Too Many Requests", "API rate limit breached. Current limit: n/m mins"),
         };
         json!({"response_id": id, "type": "custom_segment", "error": {"code": code, "message": message}})
     }
+}
+
+/// A refused `Idempotency-Key`, in the shape of V5.
+pub(super) fn bad_key(code: &str, message: &str, id: &str) -> Reply {
+    let details = json!([{"target": "Idempotency-Key", "message": message}]);
+    let body = json!({"response_id": id, "error": {"code": code, "message": message, "details": details}});
+    Reply::json(400, &body).with(FindingKind::Violation, message)
+}
+
+/// A request that Data refuses (moengage: MD:api/data/data-overview.mdx, the list of codes).
+pub(super) fn data_failure(
+    status: u16,
+    kind: &str,
+    attribute: Option<&str>,
+    message: &str,
+    id: &str,
+) -> Reply {
+    let mut error = json!({"message": message, "type": kind, "request_id": id});
+    if let Some(attribute) = attribute {
+        error["attribute"] = json!(attribute);
+    }
+    Reply::json(status, &json!({"status": "fail", "error": error})).with(FindingKind::Violation, message)
 }

@@ -6,26 +6,32 @@
 //! - The pushing side: [`streams`] sends batches to a target with the documented retries;
 //!   [`generator`] makes batches and says exactly what is in them.
 //! - The reading side: `POST /v1.0/data/fileimports/import/status`,
-//!   `POST /core-services/v1/campaigns/search`, `POST /v5/campaigns/search`,
-//!   `GET /v3/custom-segments`. Each needs Basic (workspace and the family's key) and `MOE-APPKEY`.
+//!   `POST /v1/customers/export`, `POST /core-services/v1/campaigns/search`,
+//!   `POST /v5/campaigns/search`, `GET /v3/custom-segments`. Each needs Basic (workspace and the family's key) and `MOE-APPKEY`.
 
 mod batch;
+mod campaigns;
 mod codes;
 mod envelopes;
 pub mod generator;
 mod options;
 mod reads;
+mod search;
 pub mod streams;
 mod truth;
+mod users;
 mod workspace;
 
 use std::io;
 
 use serde::Deserialize;
 
+pub use campaigns::{BadChange, Campaign, Change};
 pub use generator::{Generated, Generator, Truth};
-pub use options::{Access, Family, Options, Reset};
+pub use options::{Access, Family, FieldNames, GetUser, Options, Reset};
+pub use search::{Planned, SearchQuirks};
 pub use streams::{Stream, Target};
+pub use users::User;
 
 use crate::clock::Millis;
 use crate::faults::Faults;
@@ -115,6 +121,31 @@ impl MoEngage {
                 Family::Segmentation => options.segmentation_key = key,
             }
         });
+    }
+
+    /// Reads or changes the list of campaigns, in the order in which it is paged.
+    pub fn with_campaigns<T>(&self, act: impl FnOnce(&mut Vec<Campaign>) -> T) -> T {
+        self.server.shared.with(|workspace| act(&mut workspace.searches.campaigns))
+    }
+
+    /// Sets how searches misbehave from now on.
+    pub fn set_search_quirks(&self, quirks: SearchQuirks) {
+        self.server.shared.with(|workspace| workspace.searches.set_quirks(quirks));
+    }
+
+    /// Adds users; one with the same `id` is replaced.
+    pub fn set_users(&self, users: impl IntoIterator<Item = User>) {
+        self.server.shared.with(|workspace| workspace.users.set(users));
+    }
+
+    /// Removes a user by its `id`; false where there is none.
+    pub fn remove_user(&self, id: &str) -> bool {
+        self.server.shared.with(|workspace| workspace.users.remove(id))
+    }
+
+    /// Sets how Get User answers.
+    pub fn set_get_user(&self, get_user: GetUser) {
+        self.server.shared.with(|workspace| workspace.options.get_user = get_user);
     }
 
     /// Sets up a stream. It pushes when it is given batches.

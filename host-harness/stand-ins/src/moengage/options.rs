@@ -17,12 +17,14 @@ pub struct Options {
     pub campaigns_key: Option<String>,
     /// As `data_key`, for segments.
     pub segmentation_key: Option<String>,
-    /// Campaigns that a search finds.
+    /// Campaigns that a search finds at first: [`super::Campaign::numbered`], the newest first.
     pub campaigns: usize,
     /// Names of the segments.
     pub segments: Vec<String>,
     /// File imports that a search finds.
     pub imports: usize,
+    /// How Get User answers.
+    pub get_user: GetUser,
     /// How `x-ratelimit-reset` is to be read: the documents say both.
     pub reset: Reset,
     /// Requests that the journal keeps.
@@ -41,10 +43,35 @@ impl Default for Options {
             campaigns: 20,
             segments: vec!["All customers".to_owned(), "Lapsed".to_owned()],
             imports: 2,
+            get_user: GetUser::default(),
             reset: Reset::SecondsLeft,
             journal_limit: 200_000,
         }
     }
+}
+
+/// How Get User answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GetUser {
+    /// Whether MoEngage's support switched it on: it is off until a customer asks for it.
+    pub switched_on: bool,
+    /// Names of the standard attributes in the answer: the documents show both.
+    pub names: FieldNames,
+}
+
+impl Default for GetUser {
+    fn default() -> Self {
+        Self { switched_on: true, names: FieldNames::Keys }
+    }
+}
+
+/// Spelling of standard attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldNames {
+    /// `u_em`, `u_fn`, `uid`: the list of what can be exported (MD:api/data/data-overview.mdx).
+    Keys,
+    /// `email`, `first_name`, `customer_id`: the sample answer of the OpenAPI file of Data.
+    Readable,
 }
 
 /// Meaning of `x-ratelimit-reset`.

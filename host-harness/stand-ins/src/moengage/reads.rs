@@ -1,17 +1,15 @@
-//! Reads by which a key can be tried: import status, campaign search (both versions), segments.
+//! Reads by which a key can be tried: import status and segments.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::envelopes::{Refusal, Shape};
 use super::workspace::Workspace;
-use crate::clock::{parse_day, rfc3339};
+use crate::clock::parse_day;
 use crate::http::{Reply, Request};
 use crate::journal::FindingKind;
 
-/// moengage: OpenAPI file of campaigns, `limit`.
-const LARGEST_PAGE: u64 = 15;
 /// moengage: OpenAPI file of Data, import status: pages of 50.
 const IMPORTS_PAGE: usize = 50;
 /// moengage: OpenAPI file of Data, import status: "Difference exceeds 30 days".
@@ -49,21 +47,7 @@ struct ImportDates {
     format: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CampaignSearch {
-    request_id: Option<String>,
-    limit: u64,
-    page: u64,
-    #[serde(default)]
-    campaign_fields: Map<String, Value>,
-    #[serde(default, rename = "include_child_campaigns")]
-    _include_child_campaigns: bool,
-    #[serde(default, rename = "include_archive_campaigns")]
-    _include_archive_campaigns: bool,
-}
-
-fn body<T: DeserializeOwned>(request: &Request, shape: Shape, id: &str) -> Result<T, Reply> {
+pub(super) fn body<T: DeserializeOwned>(request: &Request, shape: Shape, id: &str) -> Result<T, Reply> {
     let invalid = |target, message: &str| Refusal::Invalid { target, message }.reply(shape, id);
     let content_type = request.header("content-type").unwrap_or_default();
     if content_type.split(';').next().map(str::trim) != Some("application/json") {
@@ -143,99 +127,6 @@ impl Workspace {
         )
     }
 
-    /// `POST /core-services/v1/campaigns/search`: a bare array, no total.
-    pub(super) fn search_campaigns_v1(&mut self, request: &Request, id: &str) -> Reply {
-        let (search, rows) = match self.search_campaigns(request, Shape::CampaignsV1, id) {
-            Ok(found) => found,
-            Err(reply) => return reply,
-        };
-        if search.request_id.is_none() {
-            let missing =
-                Refusal::Invalid { target: "request_id", message: "request_id key is mandatory field" };
-            return missing.reply(Shape::CampaignsV1, id);
-        }
-        Reply::json(200, &json!(rows))
-    }
-
-    /// `POST /v5/campaigns/search`: a key of V1 among the filters finds nothing, without an error
-    /// (moengage: MD:api/campaigns/search-campaigns-v5-migration.mdx).
-    pub(super) fn search_campaigns_v5(&mut self, request: &Request, id: &str) -> Reply {
-        let invalid = |target, message| Refusal::Invalid { target, message }.reply(Shape::CampaignsV5, id);
-        if request.header("idempotency-key").is_none() {
-            return invalid("Idempotency-Key", "Idempotency-Key is required");
-        }
-        let (search, mut rows) = match self.search_campaigns(request, Shape::CampaignsV5, id) {
-            Ok(found) => found,
-            Err(reply) => return reply,
-        };
-        let header = request.header("x-moe-request-id");
-        match (&search.request_id, header) {
-            (None, None) => return invalid("X-MOE-Request-Id", "a request id is required"),
-            (Some(body), Some(header)) if body != header => {
-                return invalid("X-MOE-Request-Id", "header and body name different requests");
-            }
-            _ => (),
-        }
-        let old = ["id", "delivery_type"].into_iter().find(|key| search.campaign_fields.contains_key(*key));
-        if old.is_some() {
-            rows.clear();
-        }
-        for row in &mut rows {
-            row["id"] = row["campaign_id"].clone();
-            row["status"] = json!("ACTIVE");
-        }
-        let response_id = search.request_id.as_deref().or(header).unwrap_or(id);
-        let reply = Reply::json(
-            200,
-            &json!({"response_id": response_id, "type": "campaign", "data": {"campaigns": rows}}),
-        );
-        match old {
-            Some(key) => reply.with(FindingKind::IgnoredFilter, format!("{key} is a filter of V1")),
-            None => reply,
-        }
-    }
-
-    fn search_campaigns(
-        &self,
-        request: &Request,
-        shape: Shape,
-        id: &str,
-    ) -> Result<(CampaignSearch, Vec<Value>), Reply> {
-        let search: CampaignSearch = body(request, shape, id)?;
-        let invalid = |target, message| Err(Refusal::Invalid { target, message }.reply(shape, id));
-        if !(1..=LARGEST_PAGE).contains(&search.limit) {
-            return invalid("limit", "limit is 1 to 15");
-        }
-        if search.page == 0 {
-            return invalid("page", "page counts from 1");
-        }
-        for (key, value) in &search.campaign_fields {
-            let fits = match key.as_str() {
-                "channels"
-                | "status"
-                | "tags"
-                | "created_by"
-                | "campaign_delivery_type"
-                | "delivery_type"
-                | "ids" => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
-                "name" | "id" => value.is_string(),
-                "created_date" => value["from_date"].is_string() && value["to_date"].is_string(),
-                _ => false,
-            };
-            let of_v5 = matches!(key.as_str(), "ids" | "campaign_delivery_type");
-            if !fits || (of_v5 && shape == Shape::CampaignsV1) {
-                return invalid("campaign_fields", "not a documented filter");
-            }
-        }
-        let rows = (0..self.options.campaigns)
-            .map(campaign)
-            .filter(|row| search.campaign_fields.iter().all(|(key, value)| keeps(row, key, value)))
-            .skip(((search.page - 1) * search.limit) as usize)
-            .take(search.limit as usize)
-            .collect();
-        Ok((search, rows))
-    }
-
     /// `GET /v3/custom-segments?name=` (moengage: OpenAPI file of custom segments). No paging.
     pub(super) fn segments(&mut self, request: &Request, id: &str) -> Reply {
         let invalid = |message| Refusal::Invalid { target: "name", message }.reply(Shape::Segments, id);
@@ -260,46 +151,5 @@ impl Workspace {
             })
             .collect();
         Reply::json(200, &json!({"data": rows, "response_id": id, "type": "custom_segment"}))
-    }
-}
-
-/// A campaign in the shape of V1; dates have no zone there.
-fn campaign(n: usize) -> Value {
-    let created = rfc3339(1_780_000_000_000 + n as i64 * 86_400_000).replace('T', " ").replace('Z', "000");
-    let (channel, kind) = if n.is_multiple_of(2) { ("EMAIL", "ONE_TIME") } else { ("PUSH", "PERIODIC") };
-    json!({
-        "campaign_id": format!("64a1b2c3d4e5f6a7b8c9d{n:03}"), "status": "Active", "channel": channel,
-        "campaign_delivery_type": kind, "created_by": "marketer@example.com",
-        "created_at": created, "updated_at": created,
-        "basic_details": {"name": format!("Campaign {n}"), "content_type": "PROMOTIONAL", "tags": ["spring"]},
-    })
-}
-
-fn keeps(row: &Value, key: &str, wanted: &Value) -> bool {
-    let among = |value: &str| {
-        wanted
-            .as_array()
-            .is_some_and(|all| all.iter().any(|w| w.as_str().is_some_and(|w| w.eq_ignore_ascii_case(value))))
-    };
-    let text = |field: &str| row[field].as_str().unwrap_or_default();
-    match key {
-        "channels" => among(text("channel")),
-        "status" => among(text("status")),
-        "created_by" => among(text("created_by")),
-        "delivery_type" | "campaign_delivery_type" => among(text("campaign_delivery_type")),
-        "ids" => among(text("campaign_id")),
-        "id" => wanted.as_str() == Some(text("campaign_id")),
-        "tags" => among("spring"),
-        "name" => {
-            let name = row["basic_details"]["name"].as_str().unwrap_or_default();
-            wanted.as_str().is_some_and(|wanted| name.contains(wanted))
-        }
-        "created_date" => {
-            let day = text("created_at").get(..10).unwrap_or_default();
-            let bound =
-                |field: &str| wanted[field].as_str().and_then(|text| text.get(..10)).unwrap_or_default();
-            (bound("from_date")..=bound("to_date")).contains(&day)
-        }
-        _ => true,
     }
 }

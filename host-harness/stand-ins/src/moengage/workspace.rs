@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Push;
+use super::campaigns::Change;
 use super::envelopes::{Refusal, Shape};
 use super::options::{Access, Family, Options, Reset};
+use super::search::{SearchQuirks, Searches};
 use super::streams::{Progress, Stream};
+use super::users::{User, Users};
 use crate::clock::Millis;
 use crate::http::{Reply, Request, Vendor};
 use crate::journal::FindingKind;
@@ -28,6 +32,8 @@ pub(super) struct Workspace {
     pub(super) options: Options,
     pub(super) access: BTreeMap<Family, Access>,
     pub(super) pusher: Option<Pusher>,
+    pub(super) searches: Searches,
+    pub(super) users: Users,
     pushed: Vec<Stream>,
     limits: BTreeMap<Shape, Windows>,
     ids: Random,
@@ -39,13 +45,14 @@ impl Shape {
             "/v5/campaigns/search" => Self::CampaignsV5,
             "/core-services/v1/campaigns/search" => Self::CampaignsV1,
             "/v3/custom-segments" => Self::Segments,
+            "/v1/customers/export" => Self::Users,
             _ => Self::Data,
         }
     }
 
     fn family(self) -> Family {
         match self {
-            Self::Data => Family::Data,
+            Self::Data | Self::Users => Family::Data,
             Self::CampaignsV1 | Self::CampaignsV5 => Family::Campaigns,
             Self::Segments => Family::Segmentation,
         }
@@ -59,6 +66,8 @@ impl Shape {
             Window { limit: 100, period_ms: MINUTE },
             Window { limit: 6_000, period_ms: HOUR },
         ];
+        // Of users, not of requests.
+        const USERS: &[Window] = &[Window { limit: 1_000, period_ms: MINUTE }];
         const SEGMENTS: &[Window] = &[
             Window { limit: 50, period_ms: MINUTE },
             Window { limit: 200, period_ms: HOUR },
@@ -66,6 +75,7 @@ impl Shape {
         ];
         match self {
             Self::Data => IMPORTS,
+            Self::Users => USERS,
             Self::CampaignsV1 | Self::CampaignsV5 => CAMPAIGNS,
             Self::Segments => SEGMENTS,
         }
@@ -75,6 +85,8 @@ impl Shape {
 impl Workspace {
     pub(super) fn new(options: Options) -> Self {
         Self {
+            searches: Searches::new(options.campaigns),
+            users: Users::default(),
             options,
             access: BTreeMap::new(),
             pusher: None,
@@ -135,6 +147,7 @@ impl Vendor for Workspace {
             ("POST", "/v5/campaigns/search") => "/v5/campaigns/search",
             ("POST", "/core-services/v1/campaigns/search") => "/core-services/v1/campaigns/search",
             ("GET", "/v3/custom-segments") => "/v3/custom-segments",
+            ("POST", "/v1/customers/export") => "/v1/customers/export",
             _ => return None,
         })
     }
@@ -150,12 +163,20 @@ impl Vendor for Workspace {
         if let Some(refusal) = self.refusal(request, shape) {
             return refusal.reply(shape, &id);
         }
+        let weight = match shape {
+            Shape::Users => match self.asked_users(request, &id) {
+                Ok(weight) => weight,
+                Err(reply) => return reply,
+            },
+            _ => 1,
+        };
         let windows = self.limits.entry(shape).or_insert_with(|| Windows::new(shape.windows()));
-        let (standing, reply) = match windows.admit(request.at) {
+        let (standing, reply) = match windows.admit_many(request.at, weight) {
             Err(standing) => (Some(standing), Refusal::TooMany.reply(shape, &id)),
             Ok(standing) => {
                 let reply = match shape {
                     Shape::Data => self.import_status(request, &id),
+                    Shape::Users => self.get_users(request, &id),
                     Shape::CampaignsV1 => self.search_campaigns_v1(request, &id),
                     Shape::CampaignsV5 => self.search_campaigns_v5(request, &id),
                     Shape::Segments => self.segments(request, &id),
@@ -178,26 +199,70 @@ impl Vendor for Workspace {
 
     fn state(&self, _at: Millis) -> Value {
         let streams: Vec<Progress> = self.pushed.iter().map(Stream::progress).collect();
-        json!({"workspace_id": self.options.workspace_id, "streams": streams})
+        json!({
+            "workspace_id": self.options.workspace_id, "streams": streams,
+            "campaigns": self.searches.campaigns, "users": self.users.all(),
+        })
     }
 
     fn control(&mut self, call: &str, body: &Value, at: Millis) -> Option<Reply> {
-        if call != "push" {
-            return None;
-        }
-        let refused = |message: String| Some(Reply::json(400, &json!({"error": message})));
-        let push: Push = match serde_json::from_value(body.clone()) {
+        let done = match call {
+            "push" => return self.push(body, at),
+            "campaigns" => read::<Change>(body)
+                .and_then(|change| change.apply(&mut self.searches.campaigns).map_err(|e| e.to_string())),
+            "search-quirks" => read::<SearchQuirks>(body).map(|quirks| self.searches.set_quirks(quirks)),
+            "users" => read::<Vec<User>>(body).map(|users| self.users.set(users)),
+            _ => return None,
+        };
+        Some(match done {
+            Ok(()) => Reply::empty(204),
+            Err(message) => refused(message),
+        })
+    }
+}
+
+impl Workspace {
+    fn push(&mut self, body: &Value, at: Millis) -> Option<Reply> {
+        let push: Push = match read(body) {
             Ok(push) => push,
-            Err(e) => return refused(e.to_string()),
+            Err(message) => return Some(refused(message)),
         };
         let pusher = self.pusher.as_ref()?;
-        match pusher(push, at) {
+        Some(match pusher(push, at) {
             Ok(stream) => {
                 let progress = stream.progress();
                 self.pushed.push(stream);
-                Some(Reply::json(202, &json!({"stream": self.pushed.len() - 1, "progress": progress})))
+                Reply::json(202, &json!({"stream": self.pushed.len() - 1, "progress": progress}))
             }
             Err(message) => refused(message),
-        }
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &Value) -> Result<T, String> {
+    T::deserialize(body).map_err(|e| e.to_string())
+}
+
+fn refused(message: String) -> Reply {
+    Reply::json(400, &json!({"error": message}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests that are admitted when one comes every `gap_ms`, for so long.
+    fn admitted(shape: Shape, gap_ms: i64, length_ms: i64) -> usize {
+        let mut windows = Windows::new(shape.windows());
+        (0..length_ms / gap_ms).filter(|n| windows.admit(n * gap_ms).is_ok()).count()
+    }
+
+    #[test]
+    fn a_search_is_limited_by_the_second_and_the_minute() {
+        assert_eq!(admitted(Shape::CampaignsV5, 10, SECOND), 10);
+        assert_eq!(admitted(Shape::CampaignsV5, 100, MINUTE), 100);
+        // The hour allows no less than sixty of its minutes.
+        assert_eq!(admitted(Shape::CampaignsV5, 600, HOUR), 6_000);
+        assert_eq!(admitted(Shape::CampaignsV5, 500, HOUR), 6_000);
     }
 }

@@ -1,6 +1,9 @@
 //! A small client: one exchange, everything about it visible.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 
+pub mod signer;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -24,6 +27,21 @@ impl Answer {
         serde_json::from_slice(self.body.as_deref().expect("a whole body")).expect("JSON")
     }
 
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone().expect("a whole body")).expect("UTF-8")
+    }
+
+    /// What each element of this name holds, unescaped, in order.
+    pub fn elements(&self, name: &str) -> Vec<String> {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        let text = self.text();
+        let inner = text.split(&open).skip(1).filter_map(|part| part.split(&close).next());
+        let plain = |text: &str| {
+            text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        };
+        inner.map(plain).collect()
+    }
+
     pub fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
@@ -33,16 +51,27 @@ pub struct Client {
     agent: Agent,
     url: String,
     headers: Vec<(String, String)>,
+    fresh_keys: bool,
 }
+
+static KEYS: AtomicU64 = AtomicU64::new(1);
 
 impl Client {
     pub fn new(url: &str, headers: &[(&str, &str)]) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_idle_connections(0)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .timeout_global(Some(Duration::from_secs(30)));
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        Self { agent: config.build().into(), url: url.to_owned(), headers }
+        Self { agent: config.build().into(), url: url.to_owned(), headers, fresh_keys: false }
+    }
+
+    /// Sends another `Idempotency-Key` with each request.
+    pub fn with_fresh_keys(mut self) -> Self {
+        self.fresh_keys = true;
+        self
     }
 
     pub fn brevo(stand_in: &stand_ins::brevo::Brevo) -> Self {
@@ -54,6 +83,10 @@ impl Client {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in &self.headers {
             request = request.header(name, value);
+        }
+        if self.fresh_keys {
+            let key = format!("00000000-0000-4000-8000-{:012}", KEYS.fetch_add(1, Ordering::Relaxed));
+            request = request.header("idempotency-key", key);
         }
         let response = if method == "GET" || method == "DELETE" {
             self.agent.run(request.body(()).unwrap())
