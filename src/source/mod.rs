@@ -3,11 +3,13 @@
 mod client;
 pub mod codes;
 mod credentials;
+mod errors;
 mod flags;
 mod identity;
 mod inner_event;
 mod notes;
 mod page;
+mod rate;
 mod resources;
 mod streams;
 mod time;
