@@ -3,12 +3,14 @@
 mod client;
 pub mod codes;
 mod credentials;
+mod digest;
 mod errors;
 mod flags;
 mod identity;
 mod inner_event;
 mod notes;
 mod page;
+mod paging;
 mod rate;
 mod resources;
 mod streams;
