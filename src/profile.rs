@@ -6,7 +6,7 @@ use crate::activate;
 use crate::json::to_json;
 use crate::model::{CONTACT, EVENT, Nature, contact, event};
 use crate::settings::{AttributeType, BREVO_OWN, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT};
-use crate::source::{STREAMS, resources};
+use crate::source::{CURSOR_VERSION, STREAMS, resources};
 
 /// What a configuration reads, receives and can cause.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Profile {
     pub workspace: String,
     /// The settings that select source data, as canonical JSON.
     pub source_key: String,
-    /// None yet: no resource has a cursor.
+    /// Formats of cursors that can be read.
     pub cursor_versions: Vec<u32>,
     /// Slots that the settings fill.
     pub slots: Vec<SecretSlot>,
@@ -169,7 +169,7 @@ fn profile(settings: &Settings) -> Profile {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         workspace: settings.workspace(),
         source_key: source_key(settings),
-        cursor_versions: Vec::new(),
+        cursor_versions: vec![CURSOR_VERSION],
         slots: slots(settings),
         resources: resources(settings),
         surfaces: vec![Surface {

@@ -1,5 +1,7 @@
 //! MoEngage: what it pushes and what it answers.
 
+mod campaign_row;
+mod campaigns;
 mod client;
 pub mod codes;
 mod credentials;
@@ -18,6 +20,7 @@ mod time;
 
 pub use client::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method};
 pub use notes::Note;
-pub use page::{Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
+pub use page::{CURSOR_VERSION, Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
 pub use resources::{fetch_page, resources};
 pub use streams::{Reject, STREAMS, WebhookOutcome, WebhookRequest, handle_webhook};
+pub(crate) use time::day;

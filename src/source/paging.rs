@@ -117,9 +117,9 @@ pub struct Walk {
     look: Look,
     /// The rows that were read last, in their order. All rows before each of them were read.
     recent: Digests,
-    /// Sequences of rows at growing distances from the beginning.
+    /// Sequences of rows at growing distances from the beginning or the latest step back.
     marks: Digests,
-    /// Rows that were read beyond the furthest position.
+    /// Rows that were read since then.
     rows: u64,
     pages: u32,
     stale: u32,
@@ -228,13 +228,15 @@ impl Walk {
         self.steps_in_a_row += 1;
         self.at = if self.steps_in_a_row > MOST_STEPS_IN_A_ROW { 0 } else { self.at.saturating_sub(step) };
         self.look = Look::Onward;
+        self.marks.0.clear();
+        self.rows = 0;
         true
     }
 
     fn go_on(&mut self, start: u64, rows: &[u64], last: usize, fresh: Vec<usize>) -> Result<Turn, Repeating> {
-        for (n, row) in fresh.iter().filter_map(|&n| Some((n, *rows.get(n)?))) {
-            self.recent.0.push(row);
-            if (start + n as u64 > self.furthest || self.rows == 0) && self.passes_mark() {
+        for row in fresh.iter().filter_map(|&n| rows.get(n)) {
+            self.recent.0.push(*row);
+            if self.passes_mark() {
                 return Err(Repeating);
             }
         }
@@ -253,9 +255,9 @@ impl Walk {
         Ok(Turn { rows: fresh, end: None })
     }
 
-    /// Counts a row that stands where none was read before, and says whether the rows that lead
-    /// up to it are those of a mark. Marks stand at every power of two, so that a list that goes
-    /// round is known after at most three rounds, whatever its length.
+    /// Counts a row, and says whether the rows that lead up to it are those of a mark. Marks stand
+    /// at every power of two, so that a list that goes round is known after at most three rounds,
+    /// whatever its length. A step back begins them anew: what is read then was read before.
     fn passes_mark(&mut self) -> bool {
         self.rows += 1;
         let Some(rows) = self.recent.0.len().checked_sub(MARK_ROWS).and_then(|n| self.recent.0.get(n..))

@@ -1,14 +1,16 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
-use super::credentials;
 use super::page::{Page, PageRequest, Reach};
+use super::{campaigns, credentials};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
 use crate::settings::Settings;
 
 /// Every resource of these settings.
 pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
-    credentials::check_resources(settings)
+    let mut resources = credentials::check_resources(settings);
+    resources.extend(campaigns::resource(settings));
+    resources
 }
 
 /// Reads one page. It is complete or it is an error: a failure in mid-page is never *the end*.
@@ -23,9 +25,13 @@ pub fn fetch_page(
     if let Some(slot) = credentials::slot_of(settings, &request.resource) {
         return credentials::check(settings, slot, request, reach.http);
     }
-    Err(Failure::new(
-        FailureKind::Config,
-        "unknown-resource",
-        "These settings have no such resource; a check needs its key under keys.",
-    ))
+    let declared = resources(settings).into_iter().any(|resource| resource.name == request.resource);
+    match request.resource.as_str() {
+        campaigns::CAMPAIGNS if declared => campaigns::fetch(settings, request, reach),
+        _ => Err(Failure::new(
+            FailureKind::Config,
+            "unknown-resource",
+            "These settings have no such resource; each needs its key under keys.",
+        )),
+    }
 }
