@@ -16,7 +16,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
-use crate::model::{Action, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, Subject};
+use crate::model::{Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, Subject};
 use crate::settings::Settings;
 use names::{EventName, event_name};
 pub use names::{known_event_names, name_clashes};
@@ -39,6 +39,10 @@ pub fn map_record(
     now: Millis,
     log: &mut dyn Log,
 ) -> Result<Mapping, Failure> {
+    // Brevo has nothing that a campaign of MoEngage could become.
+    if record.kind == CAMPAIGN {
+        return Ok(Mapping::Nothing("no-target".to_owned()));
+    }
     let Subject::Person(person) = &record.subject else {
         return Err(internal("not-a-person", "The record is not about a person."));
     };

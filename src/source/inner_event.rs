@@ -24,7 +24,7 @@ use crate::model::{
 use crate::settings::Settings;
 
 /// Largest body of a record, in bytes (contract, default limits).
-const MAX_BODY_BYTES: usize = 256 * 1024;
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// The rank of attributes that ride on an event. They may be stale
 /// (MD:api/data/moengage-streams.mdx), so a read of the profile itself ranks higher.

@@ -5,6 +5,7 @@ mod checks;
 mod configure;
 mod golden;
 mod mapping;
+mod pagination;
 mod reach;
 mod robustness;
 mod schemas;

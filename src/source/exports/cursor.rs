@@ -9,7 +9,7 @@ use crate::model::Millis;
 use crate::source::page;
 
 /// Format of the bytes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = page::CURSOR_VERSION;
 
 /// Longest name below the folder of a day, in bytes: that of a whole key at Amazon and Google.
 pub const LONGEST_NAME: usize = 1024;

@@ -35,8 +35,6 @@ use crate::model::{EVENT, Millis, Nature, event};
 use crate::profile::{ResourceSpec, SyncMode};
 use crate::settings::{EXPORTS_SLOT, Exports, Settings};
 
-pub use cursor::VERSION as CURSOR_VERSION;
-
 /// Name of the resource.
 pub const EVENT_EXPORTS: &str = "event-exports";
 
