@@ -3,6 +3,7 @@
 
 mod checks;
 mod configure;
+mod exports;
 mod golden;
 mod mapping;
 mod pagination;
