@@ -4,6 +4,8 @@
 //! flag, the newest opt-out of either kind, the strongest suppression. A join forgets the order
 //! in which news came, so replays, backfills and disorder all end in the same state.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::registry::{Channel, ConsentBasis, ConsentStatus, SetConsent, SetSuppression, SuppressionReason};
@@ -61,8 +63,131 @@ impl ConsentView {
     }
 }
 
-/// Merges one statement about consent. `at` is its trusted time. Releases held actions of the
-/// person, which may be what they waited for.
+/// What one transaction knows about consent: read once, written once by [`Consents::flush`].
+#[derive(Default)]
+pub struct Consents(HashMap<(i64, Channel), Entry>);
+
+struct Entry {
+    stored: Known,
+    known: Known,
+}
+
+impl Consents {
+    /// Merges one statement about consent. `at` is its trusted time. Releases held actions of the
+    /// person, which may be what they waited for.
+    pub fn merge(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: i64,
+        said: &SetConsent,
+        at: Millis,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        let explicit = said.basis == ConsentBasis::Signal;
+        let mut merged =
+            self.update(tx, person, said.channel, now, |known| known.say(said.status, said.basis, at))?;
+        merged.calls_for_action |= explicit && merged.changed;
+        Ok(merged)
+    }
+
+    /// Merges one suppression. `at` is its trusted time. A suppression is never taken back here.
+    pub fn merge_suppression(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: i64,
+        said: &SetSuppression,
+        at: Millis,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        self.update(tx, person, said.channel, now, |known| known.suppress(said.reason, at))
+    }
+
+    /// Gives `into` everything that is known about `from`, for two people that turn out to be one.
+    /// Whose block stands at Brevo is not carried over: it was set on another contact.
+    pub fn absorb(
+        &mut self,
+        tx: &Transaction<'_>,
+        into: i64,
+        from: i64,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        for channel in [Channel::Email, Channel::Sms] {
+            let theirs = self.entry(tx, from, channel)?.known;
+            self.update(tx, into, channel, now, |known| known.join(&theirs))?;
+        }
+        Ok(())
+    }
+
+    /// Gives `into` every opt-out and suppression of `from` on a channel: they share an address, and
+    /// a mailbox that wants nothing gets nothing, whoever it belongs to. Opt-ins stay whose they are.
+    pub fn absorb_restrictions(
+        &mut self,
+        tx: &Transaction<'_>,
+        into: i64,
+        from: i64,
+        channel: Channel,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        let theirs = self.entry(tx, from, channel)?.known;
+        let opted_out = |said: &(Millis, ConsentStatus)| said.1 == ConsentStatus::OptedOut;
+        let restrictions =
+            Known { signal: theirs.signal.filter(opted_out), flag: theirs.flag.filter(opted_out), ..theirs };
+        self.update(tx, into, channel, now, |known| known.join(&restrictions))?;
+        Ok(())
+    }
+
+    /// Writes what changed. Without it nothing of this is kept.
+    pub fn flush(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        for ((person, channel), entry) in &mut self.0 {
+            if entry.known != entry.stored {
+                save(tx, *person, *channel, &entry.known)?;
+                entry.stored = entry.known;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: i64,
+        channel: Channel,
+    ) -> Result<&mut Entry, StoreError> {
+        use std::collections::hash_map::Entry as Place;
+        match self.0.entry((person, channel)) {
+            Place::Occupied(known) => Ok(known.into_mut()),
+            Place::Vacant(place) => {
+                let stored = load(tx, person, channel)?;
+                Ok(place.insert(Entry { stored, known: stored }))
+            }
+        }
+    }
+
+    fn update(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: i64,
+        channel: Channel,
+        now: Millis,
+        change: impl FnOnce(&mut Known),
+    ) -> Result<Merged, StoreError> {
+        let entry = self.entry(tx, person, channel)?;
+        let before = entry.known;
+        change(&mut entry.known);
+        let after = entry.known;
+        if after == before {
+            return Ok(Merged { changed: false, calls_for_action: false, released: 0 });
+        }
+        let released = match !before.view().is_known() && after.view().is_known() {
+            true => outbox::release_held(tx, person, now)?,
+            false => 0,
+        };
+        let calls_for_action = !before.view().blocked() && after.view().blocked();
+        Ok(Merged { changed: true, calls_for_action, released })
+    }
+}
+
+/// [`Consents::merge`], and written at once.
 pub fn merge(
     tx: &Transaction<'_>,
     person: i64,
@@ -70,13 +195,13 @@ pub fn merge(
     at: Millis,
     now: Millis,
 ) -> Result<Merged, StoreError> {
-    let explicit = said.basis == ConsentBasis::Signal;
-    let mut merged = update(tx, person, said.channel, now, |known| known.say(said.status, said.basis, at))?;
-    merged.calls_for_action |= explicit && merged.changed;
+    let mut consents = Consents::default();
+    let merged = consents.merge(tx, person, said, at, now)?;
+    consents.flush(tx)?;
     Ok(merged)
 }
 
-/// Merges one suppression. `at` is its trusted time. A suppression is never taken back here.
+/// [`Consents::merge_suppression`], and written at once.
 pub fn merge_suppression(
     tx: &Transaction<'_>,
     person: i64,
@@ -84,39 +209,15 @@ pub fn merge_suppression(
     at: Millis,
     now: Millis,
 ) -> Result<Merged, StoreError> {
-    update(tx, person, said.channel, now, |known| known.suppress(said.reason, at))
+    let mut consents = Consents::default();
+    let merged = consents.merge_suppression(tx, person, said, at, now)?;
+    consents.flush(tx)?;
+    Ok(merged)
 }
 
 /// What is known about a person on one channel.
 pub fn known(tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<ConsentView, StoreError> {
     Ok(load(tx, person, channel)?.view())
-}
-
-/// Gives `into` everything that is known about `from`, for two people that turn out to be one.
-/// Whose block stands at Brevo is not carried over: it was set on another contact.
-pub fn absorb(tx: &Transaction<'_>, into: i64, from: i64, now: Millis) -> Result<(), StoreError> {
-    for channel in [Channel::Email, Channel::Sms] {
-        let theirs = load(tx, from, channel)?;
-        update(tx, into, channel, now, |known| known.join(&theirs))?;
-    }
-    Ok(())
-}
-
-/// Gives `into` every opt-out and suppression of `from` on a channel: they share an address, and a
-/// mailbox that wants nothing gets nothing, whoever it belongs to. Opt-ins stay whose they are.
-pub fn absorb_restrictions(
-    tx: &Transaction<'_>,
-    into: i64,
-    from: i64,
-    channel: Channel,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let theirs = load(tx, from, channel)?;
-    let opted_out = |said: &(Millis, ConsentStatus)| said.1 == ConsentStatus::OptedOut;
-    let restrictions =
-        Known { signal: theirs.signal.filter(opted_out), flag: theirs.flag.filter(opted_out), ..theirs };
-    update(tx, into, channel, now, |known| known.join(&restrictions))?;
-    Ok(())
 }
 
 /// Records that this host set the block at Brevo (`Some`), or lifted it (`None`).
@@ -204,28 +305,6 @@ fn strongest(
 ) -> Option<(SuppressionReason, Millis)> {
     let weight = |s: &(SuppressionReason, Millis)| (s.0 == SuppressionReason::Complaint, s.1);
     [a, b].into_iter().flatten().max_by_key(weight)
-}
-
-fn update(
-    tx: &Transaction<'_>,
-    person: i64,
-    channel: Channel,
-    now: Millis,
-    change: impl FnOnce(&mut Known),
-) -> Result<Merged, StoreError> {
-    let before = load(tx, person, channel)?;
-    let mut after = before;
-    change(&mut after);
-    if after == before {
-        return Ok(Merged { changed: false, calls_for_action: false, released: 0 });
-    }
-    save(tx, person, channel, &after)?;
-    let released = match !before.view().is_known() && after.view().is_known() {
-        true => outbox::release_held(tx, person, now)?,
-        false => 0,
-    };
-    let calls_for_action = !before.view().blocked() && after.view().blocked();
-    Ok(Merged { changed: true, calls_for_action, released })
 }
 
 fn load(tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<Known, StoreError> {

@@ -119,7 +119,9 @@ fn two_people_that_are_one_keep_both_opt_outs() {
         .write(|tx| {
             merge(tx, 2, &out, 9, 10)?;
             set_block_written(tx, 2, Channel::Email, Some(9))?;
-            absorb(tx, 1, 2, 10)?;
+            let mut consents = Consents::default();
+            consents.absorb(tx, 1, 2, 10)?;
+            consents.flush(tx)?;
             known(tx, 1, Channel::Email)
         })
         .unwrap();

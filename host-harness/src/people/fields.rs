@@ -7,7 +7,8 @@
 //! What an action carries onwards are the fields that it won; a field that is not mentioned is
 //! left alone.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Transaction, params};
 use serde_json::Value;
@@ -46,46 +47,76 @@ pub struct Fold {
     pub lost_names: Vec<String>,
 }
 
-/// Folds the offered fields into what the person should be.
-pub fn fold(
-    tx: &Transaction<'_>,
-    person: PersonId,
-    offered: &BTreeMap<String, Value>,
-    standing: &Standing,
-) -> Result<Fold, StoreError> {
-    let text: String = tx
-        .prepare_cached("SELECT desired FROM person WHERE id = ?1")?
-        .query_row([person.0], |row| row.get(0))?;
-    let mut desired: BTreeMap<String, (Standing, String)> =
-        serde_json::from_str(&text).map_err(|_| StoreError::Unreadable("person.desired"))?;
-    let mut fold = Fold::default();
-    let mut dirty = false;
-    for (name, value) in offered {
-        let digest = Digest::of(&[value.to_string().as_bytes()]).hex();
-        match desired.get_mut(name) {
-            Some((current, _)) if *standing < *current => {
-                fold.lost += 1;
-                fold.lost_names.push(name.clone());
-            }
-            Some((current, known)) => {
-                if *known != digest {
-                    fold.changed.push(name.clone());
+/// What one transaction knows of people's fields: read once, written once by [`Wanted::flush`].
+#[derive(Default)]
+pub struct Wanted(HashMap<PersonId, Desired>);
+
+/// What a person should be: for each field its standing and the digest of its value.
+#[derive(Default)]
+struct Desired {
+    fields: BTreeMap<String, (Standing, String)>,
+    dirty: bool,
+}
+
+impl Wanted {
+    /// Folds the offered fields into what the person should be.
+    pub fn fold(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: PersonId,
+        offered: &BTreeMap<String, Value>,
+        standing: &Standing,
+    ) -> Result<Fold, StoreError> {
+        let desired = match self.0.entry(person) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Desired::load(tx, person)?),
+        };
+        let mut fold = Fold::default();
+        for (name, value) in offered {
+            let digest = Digest::of(&[value.to_string().as_bytes()]).hex();
+            match desired.fields.get_mut(name) {
+                Some((current, _)) if *standing < *current => {
+                    fold.lost += 1;
+                    fold.lost_names.push(name.clone());
                 }
-                *current = standing.clone();
-                *known = digest;
-                dirty = true;
-            }
-            None => {
-                fold.changed.push(name.clone());
-                desired.insert(name.clone(), (standing.clone(), digest));
-                dirty = true;
+                Some((current, known)) => {
+                    if *known != digest {
+                        fold.changed.push(name.clone());
+                    }
+                    *current = standing.clone();
+                    *known = digest;
+                    desired.dirty = true;
+                }
+                None => {
+                    fold.changed.push(name.clone());
+                    desired.fields.insert(name.clone(), (standing.clone(), digest));
+                    desired.dirty = true;
+                }
             }
         }
+        Ok(fold)
     }
-    if dirty {
-        let text = serde_json::to_string(&desired).map_err(|_| StoreError::Unreadable("person.desired"))?;
-        tx.prepare_cached("UPDATE person SET desired = ?2 WHERE id = ?1")?
-            .execute(params![person.0, text])?;
+
+    /// Writes what changed. Without it nothing of this is kept.
+    pub fn flush(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        for (person, desired) in &mut self.0 {
+            if std::mem::take(&mut desired.dirty) {
+                let text = serde_json::to_string(&desired.fields)
+                    .map_err(|_| StoreError::Unreadable("person.desired"))?;
+                tx.prepare_cached("UPDATE person SET desired = ?2 WHERE id = ?1")?
+                    .execute(params![person.0, text])?;
+            }
+        }
+        Ok(())
     }
-    Ok(fold)
+}
+
+impl Desired {
+    fn load(tx: &Transaction<'_>, person: PersonId) -> Result<Self, StoreError> {
+        let text: String = tx
+            .prepare_cached("SELECT desired FROM person WHERE id = ?1")?
+            .query_row([person.0], |row| row.get(0))?;
+        let fields = serde_json::from_str(&text).map_err(|_| StoreError::Unreadable("person.desired"))?;
+        Ok(Self { fields, dirty: false })
+    }
 }

@@ -17,7 +17,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::consent;
+use super::consent::Consents;
 use crate::contract::Person;
 use crate::registry::Channel;
 use crate::store::StoreError;
@@ -51,35 +51,10 @@ pub fn resolve(
     person: &Person,
     now: Millis,
 ) -> Result<Resolution, StoreError> {
-    if person.is_anonymous() {
-        return Ok(Resolution::Anonymous);
-    }
-    let found = match &person.external_id {
-        Some(external_id) => match unique(tx, destination, EXTERNAL_ID, external_id)? {
-            Some(known) => Some(known),
-            None => unidentified(tx, destination, person)?,
-        },
-        None => match by_alias(tx, destination, person)? {
-            Some(known) => Some(known),
-            None => {
-                let mut known = by_address(tx, destination, person)?;
-                match known.len() {
-                    0 => None,
-                    1 => known.pop(),
-                    _ => return Ok(Resolution::Shared(known)),
-                }
-            }
-        },
-    };
-    let id = match found {
-        Some(id) => id,
-        None => {
-            tx.prepare_cached("INSERT INTO person (destination) VALUES (?1)")?.execute([destination.0])?;
-            PersonId(tx.last_insert_rowid())
-        }
-    };
-    learn(tx, destination, id, person, now)?;
-    Ok(Resolution::One(id))
+    let mut consents = Consents::default();
+    let (resolution, _) = Search::new(tx, &mut consents, destination, now).resolve(person)?;
+    consents.flush(tx)?;
+    Ok(resolution)
 }
 
 /// Lower-cased, as Brevo compares addresses. The local part is the mailbox owner's business, but
@@ -88,96 +63,197 @@ pub fn email_key(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
-/// A person without external id that a new external id may be given to.
-fn unidentified(
-    tx: &Transaction<'_>,
+/// One person looked for. Every name is looked up once, and again only after it was changed.
+pub(super) struct Search<'a, 't> {
+    tx: &'a Transaction<'t>,
+    consents: &'a mut Consents,
     destination: DestinationId,
-    person: &Person,
-) -> Result<Option<PersonId>, StoreError> {
-    if let Some(known) = by_alias(tx, destination, person)?
-        && !has(tx, known, "kind = 'external-id'")?
-    {
-        return Ok(Some(known));
-    }
-    let known = by_address(tx, destination, person)?;
-    match known.as_slice() {
-        [one] if !has(tx, *one, "(kind = 'external-id' OR kind LIKE 'alias:%')")? => Ok(Some(*one)),
-        _ => Ok(None),
-    }
+    now: Millis,
+    /// Kind, value, and whose it is.
+    seen: Vec<(String, String, Vec<PersonId>)>,
+    /// Whether any name changed hands.
+    changed: bool,
 }
 
-fn by_alias(
-    tx: &Transaction<'_>,
-    destination: DestinationId,
-    person: &Person,
-) -> Result<Option<PersonId>, StoreError> {
-    for alias in &person.aliases {
-        if let Some(known) = unique(tx, destination, &format!("alias:{}", alias.kind), &alias.value)? {
+impl<'a, 't> Search<'a, 't> {
+    pub fn new(
+        tx: &'a Transaction<'t>,
+        consents: &'a mut Consents,
+        destination: DestinationId,
+        now: Millis,
+    ) -> Self {
+        Self { tx, consents, destination, now, seen: Vec::with_capacity(4), changed: false }
+    }
+
+    /// As [`resolve`]. True where any name changed hands, so that what others were found by may no
+    /// longer hold.
+    pub fn resolve(mut self, person: &Person) -> Result<(Resolution, bool), StoreError> {
+        if person.is_anonymous() {
+            return Ok((Resolution::Anonymous, false));
+        }
+        let found = match &person.external_id {
+            Some(external_id) => match self.unique(EXTERNAL_ID, external_id)? {
+                Some(known) => Some(known),
+                None => self.unidentified(person)?,
+            },
+            None => match self.by_alias(person)? {
+                Some(known) => Some(known),
+                None => {
+                    let mut known = self.by_address(person)?;
+                    match known.len() {
+                        0 => None,
+                        1 => known.pop(),
+                        _ => return Ok((Resolution::Shared(known), false)),
+                    }
+                }
+            },
+        };
+        let id = match found {
+            Some(id) => id,
+            None => {
+                self.tx
+                    .prepare_cached("INSERT INTO person (destination) VALUES (?1)")?
+                    .execute([self.destination.0])?;
+                PersonId(self.tx.last_insert_rowid())
+            }
+        };
+        self.learn(id, person)?;
+        Ok((Resolution::One(id), self.changed))
+    }
+
+    /// A person without external id that a new external id may be given to.
+    fn unidentified(&mut self, person: &Person) -> Result<Option<PersonId>, StoreError> {
+        if let Some(known) = self.by_alias(person)?
+            && !has(self.tx, known, "kind = 'external-id'")?
+        {
             return Ok(Some(known));
         }
-    }
-    Ok(None)
-}
-
-/// Everyone who has the e-mail address; without one, everyone who has the phone number.
-fn by_address(
-    tx: &Transaction<'_>,
-    destination: DestinationId,
-    person: &Person,
-) -> Result<Vec<PersonId>, StoreError> {
-    match (&person.email, &person.phone) {
-        (Some(email), _) => holders(tx, destination, EMAIL, &email_key(email)),
-        (None, Some(phone)) => holders(tx, destination, PHONE, phone),
-        (None, None) => Ok(Vec::new()),
-    }
-}
-
-fn learn(
-    tx: &Transaction<'_>,
-    destination: DestinationId,
-    id: PersonId,
-    person: &Person,
-    now: Millis,
-) -> Result<(), StoreError> {
-    if let Some(external_id) = &person.external_id {
-        own(tx, destination, EXTERNAL_ID, external_id, id, now)?;
-    }
-    for alias in &person.aliases {
-        let kind = format!("alias:{}", alias.kind);
-        if let Some(other) = unique(tx, destination, &kind, &alias.value)?
-            && other != id
-        {
-            take_over(tx, id, other, &kind, &alias.value, now)?;
+        let known = self.by_address(person)?;
+        match known.as_slice() {
+            [one] if !has(self.tx, *one, "(kind = 'external-id' OR kind LIKE 'alias:%')")? => Ok(Some(*one)),
+            _ => Ok(None),
         }
-        own(tx, destination, &kind, &alias.value, id, now)?;
     }
-    if let Some(email) = &person.email {
-        own_address(tx, destination, Channel::Email, &email_key(email), id, now)?;
+
+    fn by_alias(&mut self, person: &Person) -> Result<Option<PersonId>, StoreError> {
+        for alias in &person.aliases {
+            if let Some(known) = self.unique(&alias_kind(&alias.kind), &alias.value)? {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
     }
-    if let Some(phone) = &person.phone {
-        own_address(tx, destination, Channel::Sms, phone, id, now)?;
+
+    /// Everyone who has the e-mail address; without one, everyone who has the phone number.
+    fn by_address(&mut self, person: &Person) -> Result<Vec<PersonId>, StoreError> {
+        match (&person.email, &person.phone) {
+            (Some(email), _) => Ok(self.holders(EMAIL, &email_key(email))?.to_vec()),
+            (None, Some(phone)) => Ok(self.holders(PHONE, phone)?.to_vec()),
+            (None, None) => Ok(Vec::new()),
+        }
     }
-    Ok(())
+
+    fn learn(&mut self, id: PersonId, person: &Person) -> Result<(), StoreError> {
+        if let Some(external_id) = &person.external_id {
+            self.own(EXTERNAL_ID, external_id, id)?;
+        }
+        for alias in &person.aliases {
+            let kind = alias_kind(&alias.kind);
+            if let Some(other) = self.unique(&kind, &alias.value)?
+                && other != id
+            {
+                self.take_over(id, other, &kind, &alias.value)?;
+            }
+            self.own(&kind, &alias.value, id)?;
+        }
+        if let Some(email) = &person.email {
+            self.own_address(Channel::Email, &email_key(email), id)?;
+        }
+        if let Some(phone) = &person.phone {
+            self.own_address(Channel::Sms, phone, id)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever comes to share an address gets the opt-outs that hold for it.
+    fn own_address(&mut self, channel: Channel, address: &str, id: PersonId) -> Result<(), StoreError> {
+        let kind = address_kind(channel);
+        let holders = self.holders(kind, address)?.to_vec();
+        if holders.contains(&id) {
+            return Ok(());
+        }
+        for other in holders {
+            self.consents.absorb_restrictions(self.tx, id.0, other.0, channel, self.now)?;
+        }
+        self.own(kind, address, id)
+    }
+
+    /// The vendor says that `alias` of `other` is `id`'s. Opt-outs follow; nobody is re-subscribed
+    /// by it.
+    fn take_over(
+        &mut self,
+        id: PersonId,
+        other: PersonId,
+        kind: &str,
+        alias: &str,
+    ) -> Result<(), StoreError> {
+        let (tx, now) = (self.tx, self.now);
+        self.changed = true;
+        self.seen.clear();
+        self.consents.absorb(tx, id.0, other.0, now)?;
+        tx.prepare_cached("DELETE FROM identity WHERE kind = ?1 AND value = ?2 AND person = ?3")?
+            .execute(params![kind, alias, other.0])?;
+        let never_at_brevo: bool = tx
+            .prepare_cached("SELECT presence IN (0, 2) AND brevo_id IS NULL FROM person WHERE id = ?1")?
+            .query_row([other.0], |row| row.get(0))?;
+        let in_flight: bool = tx
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE person = ?1 AND state = 1)")?
+            .query_row([other.0], |row| row.get(0))?;
+        if never_at_brevo && !in_flight && !has(tx, other, "kind = 'external-id'")? {
+            tx.execute(
+                "UPDATE OR IGNORE identity SET person = ?1 WHERE person = ?2",
+                params![id.0, other.0],
+            )?;
+            tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
+            tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+            outbox::release_held(tx, id.0, now)?;
+        }
+        Ok(())
+    }
+
+    fn own(&mut self, kind: &str, value: &str, id: PersonId) -> Result<(), StoreError> {
+        if self.holders(kind, value)?.contains(&id) {
+            return Ok(());
+        }
+        self.changed = true;
+        self.seen.retain(|(seen, of, _)| seen != kind || of != value);
+        self.tx
+            .prepare_cached(
+                "INSERT INTO identity (destination, kind, value, person, at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![self.destination.0, kind, value, id.0, self.now])?;
+        Ok(())
+    }
+
+    fn unique(&mut self, kind: &str, value: &str) -> Result<Option<PersonId>, StoreError> {
+        Ok(self.holders(kind, value)?.first().copied())
+    }
+
+    fn holders(&mut self, kind: &str, value: &str) -> Result<&[PersonId], StoreError> {
+        let place = match self.seen.iter().position(|(seen, of, _)| seen == kind && of == value) {
+            Some(place) => place,
+            None => {
+                let found = holders(self.tx, self.destination, kind, value)?;
+                self.seen.push((kind.to_owned(), value.to_owned(), found));
+                self.seen.len() - 1
+            }
+        };
+        Ok(self.seen.get(place).map_or(&[], |(_, _, holders)| holders))
+    }
 }
 
-/// Whoever comes to share an address gets the opt-outs that hold for it.
-fn own_address(
-    tx: &Transaction<'_>,
-    destination: DestinationId,
-    channel: Channel,
-    address: &str,
-    id: PersonId,
-    now: Millis,
-) -> Result<(), StoreError> {
-    let kind = address_kind(channel);
-    let holders = holders(tx, destination, kind, address)?;
-    if holders.contains(&id) {
-        return Ok(());
-    }
-    for other in holders {
-        consent::absorb_restrictions(tx, id.0, other.0, channel, now)?;
-    }
-    own(tx, destination, kind, address, id, now)
+fn alias_kind(kind: &str) -> String {
+    format!("alias:{kind}")
 }
 
 /// Everyone else who has an address in common with a person on a channel.
@@ -196,57 +272,6 @@ fn address_kind(channel: Channel) -> &'static str {
         Channel::Email => EMAIL,
         Channel::Sms => PHONE,
     }
-}
-
-/// The vendor says that `alias` of `other` is `id`'s. Opt-outs follow; nobody is re-subscribed by it.
-fn take_over(
-    tx: &Transaction<'_>,
-    id: PersonId,
-    other: PersonId,
-    kind: &str,
-    alias: &str,
-    now: Millis,
-) -> Result<(), StoreError> {
-    consent::absorb(tx, id.0, other.0, now)?;
-    tx.prepare_cached("DELETE FROM identity WHERE kind = ?1 AND value = ?2 AND person = ?3")?
-        .execute(params![kind, alias, other.0])?;
-    let never_at_brevo: bool = tx
-        .prepare_cached("SELECT presence IN (0, 2) AND brevo_id IS NULL FROM person WHERE id = ?1")?
-        .query_row([other.0], |row| row.get(0))?;
-    let in_flight: bool = tx
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE person = ?1 AND state = 1)")?
-        .query_row([other.0], |row| row.get(0))?;
-    if never_at_brevo && !in_flight && !has(tx, other, "kind = 'external-id'")? {
-        tx.execute("UPDATE OR IGNORE identity SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
-        tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
-        tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
-        outbox::release_held(tx, id.0, now)?;
-    }
-    Ok(())
-}
-
-fn own(
-    tx: &Transaction<'_>,
-    destination: DestinationId,
-    kind: &str,
-    value: &str,
-    id: PersonId,
-    now: Millis,
-) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "INSERT INTO identity (destination, kind, value, person, at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-    )?
-    .execute(params![destination.0, kind, value, id.0, now])?;
-    Ok(())
-}
-
-fn unique(
-    tx: &Transaction<'_>,
-    destination: DestinationId,
-    kind: &str,
-    value: &str,
-) -> Result<Option<PersonId>, StoreError> {
-    Ok(holders(tx, destination, kind, value)?.into_iter().next())
 }
 
 fn holders(

@@ -1,5 +1,6 @@
 //! What the host knows about people, for each destination account.
 
+pub mod circle;
 pub mod consent;
 pub mod fields;
 pub mod identity;

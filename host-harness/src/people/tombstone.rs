@@ -24,16 +24,20 @@ pub fn ensure_salt(tx: &Transaction<'_>, random: &dyn Random) -> Result<(), Stor
     Ok(())
 }
 
+/// True where anybody was ever erased.
+pub fn any(tx: &Transaction<'_>, destination: DestinationId) -> Result<bool, StoreError> {
+    Ok(tx
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM tombstone WHERE destination = ?1)")?
+        .query_row([destination.0], |row| row.get(0))?)
+}
+
 /// True where any name of the person belongs to somebody who was erased.
 pub fn is_erased(
     tx: &Transaction<'_>,
     destination: DestinationId,
     person: &Person,
 ) -> Result<bool, StoreError> {
-    let none: bool = tx
-        .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM tombstone WHERE destination = ?1)")?
-        .query_row([destination.0], |row| row.get(0))?;
-    if none {
+    if !any(tx, destination)? {
         return Ok(false);
     }
     let salt = salt(tx)?;

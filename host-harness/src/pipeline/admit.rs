@@ -11,10 +11,9 @@ use serde_json::Value;
 
 use super::Installed;
 use crate::contract::{Action, Person, Provenance, Record, Subject};
-use crate::people::consent;
+use crate::people::circle::Circle;
 use crate::people::fields::{self, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
-use crate::people::tombstone;
 use crate::registry::{Channel, ConsentStatus, Inadmissible, Payload};
 use crate::store::acceptance::TrustedTime;
 use crate::store::outbox::{self, NewAction, State};
@@ -82,6 +81,7 @@ impl Refusal {
 /// Checks every action, then admits every action: a record is never half admitted.
 pub(super) fn admit(
     tx: &Transaction<'_>,
+    circle: &mut Circle,
     admission: &Admission<'_>,
     actions: &[Action],
 ) -> Result<Result<Admitted, Refusal>, StoreError> {
@@ -97,16 +97,15 @@ pub(super) fn admit(
         if matches!(payload, Payload::TrackEvent(_)) && action.not_after.is_none() && !old_news(admission) {
             return Ok(Err(Refusal::NoDeadline));
         }
-        if tombstone::is_erased(tx, admission.installed.row.destination, person)? {
+        if circle.is_erased(tx, person)? {
             continue; // learning the names again would undo the erasure
         }
-        let mut people =
-            match identity::resolve(tx, admission.installed.row.destination, person, admission.now)? {
-                Resolution::One(id) => vec![id],
-                Resolution::Shared(ids) if restricted_channel(&payload).is_some() => ids,
-                Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
-                Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
-            };
+        let mut people = match circle.resolve(tx, person, admission.now)? {
+            Resolution::One(id) => vec![id],
+            Resolution::Shared(ids) if restricted_channel(&payload).is_some() => ids,
+            Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
+            Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
+        };
         if let (Some(channel), [one]) = (restricted_channel(&payload), people.as_slice()) {
             people.extend(identity::sharing(tx, *one, channel)?);
         }
@@ -115,7 +114,7 @@ pub(super) fn admit(
     let mut admitted = Admitted::default();
     for (action, payload, person, people) in checked {
         for (n, id) in people.iter().enumerate() {
-            admit_one(tx, admission, action, &payload, person, *id, n > 0, &mut admitted)?;
+            admit_one(tx, circle, admission, action, &payload, person, *id, n > 0, &mut admitted)?;
         }
     }
     Ok(Ok(admitted))
@@ -124,6 +123,7 @@ pub(super) fn admit(
 #[allow(clippy::too_many_arguments)] // one call site; the parts have nothing else in common
 fn admit_one(
     tx: &Transaction<'_>,
+    circle: &mut Circle,
     admission: &Admission<'_>,
     action: &Action,
     payload: &Payload,
@@ -139,7 +139,7 @@ fn admit_one(
     let mut code = None;
     match payload {
         Payload::UpsertContact(upsert) => {
-            let fold = fold(tx, admission, id, person, &upsert.attributes)?;
+            let fold = fold(tx, circle, admission, id, person, &upsert.attributes)?;
             admitted.lost += fold.lost;
             if fold.changed.is_empty() {
                 return Ok(());
@@ -147,13 +147,13 @@ fn admit_one(
             (subject, text) = only_winners(&fold, person, upsert)?;
         }
         Payload::SetConsent(set) => {
-            if !consent::merge(tx, id.0, set, at, admission.now)?.calls_for_action {
+            if !circle.consents.merge(tx, id.0, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
             }
         }
         Payload::SetSuppression(set) => {
-            if !consent::merge_suppression(tx, id.0, set, at, admission.now)?.calls_for_action {
+            if !circle.consents.merge_suppression(tx, id.0, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
             }
@@ -223,6 +223,7 @@ const PHONE: &str = "@phone";
 
 fn fold(
     tx: &Transaction<'_>,
+    circle: &mut Circle,
     admission: &Admission<'_>,
     id: PersonId,
     person: &Person,
@@ -237,7 +238,7 @@ fn fold(
     }
     let observation = Digest::of(&[admission.record.observation.id.as_bytes()]);
     let standing = Standing::new(admission.time.at, admission.record.observation.rank, observation);
-    fields::fold(tx, id, &offered, &standing)
+    circle.wanted.fold(tx, id, &offered, &standing)
 }
 
 /// What an upsert carries onwards: changed attributes, and no address that lost.

@@ -5,7 +5,7 @@ use rusqlite::Transaction;
 use super::admit::{Admission, Refusal, admit};
 use super::{Installed, Policy, Verdict};
 use crate::contract::{Mapping, Nature, Record, TimeTrust};
-use crate::people::tombstone;
+use crate::people::circle::Circle;
 use crate::store::acceptance::{self, TrustedTime};
 use crate::store::batches::{self, Kept};
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
@@ -35,7 +35,9 @@ pub(super) fn commit(
     for job in &outcome.jobs {
         jobs::enqueue(tx, &installed.row, job)?;
     }
-    commit_records(tx, installed, &outcome.records, origin, policy, now)?;
+    Circle::with(tx, installed.row.destination, |circle| {
+        commit_records(tx, circle, installed, &outcome.records, origin, policy, now)
+    })?;
     for reject in &outcome.rejects {
         dead_letters::insert(
             tx,
@@ -67,6 +69,7 @@ pub(super) fn commit(
 
 fn commit_records(
     tx: &Transaction<'_>,
+    circle: &mut Circle,
     installed: &Installed,
     records: &[MappedRecord],
     origin: &Origin<'_>,
@@ -84,7 +87,7 @@ fn commit_records(
         counts.add("read");
         let time = trusted_time(record, origin.received_at, policy);
         if let crate::contract::Subject::Person(person) = &record.subject
-            && tombstone::is_erased(tx, installed.row.destination, person)?
+            && circle.is_erased(tx, person)?
         {
             counts.skip("person-erased");
             continue;
@@ -117,7 +120,7 @@ fn commit_records(
         let batch = batches::insert(tx, installation, origin.journal, origin.resource, now, &kept)?;
         for (position, ((mapped, verdict, time), kept)) in news.iter().zip(&kept).enumerate() {
             let place = Place { batch, position, journal: origin.journal };
-            let fate = settle(tx, installed, mapped, kept, *verdict, *time, &place, now)?;
+            let fate = settle(tx, circle, installed, mapped, kept, *verdict, *time, &place, now)?;
             match fate {
                 Ok(fate) => counts.add(fate.as_str()),
                 Err(reason) => counts.skip(reason),
@@ -138,6 +141,7 @@ pub(super) struct Place {
 #[allow(clippy::too_many_arguments)] // the parts of one record, kept apart on purpose
 pub(super) fn settle(
     tx: &Transaction<'_>,
+    circle: &mut Circle,
     installed: &Installed,
     mapped: &MappedRecord,
     kept: &Kept,
@@ -164,7 +168,7 @@ pub(super) fn settle(
         position: place.position,
         now,
     };
-    match admit(tx, &admission, actions)? {
+    match admit(tx, circle, &admission, actions)? {
         Ok(admitted) if admitted.actions > 0 || kept.record.nature == Nature::Event => Ok(Ok(Fate::Mapped)),
         Ok(_) if verdict == acceptance::Verdict::Superseded => Ok(Ok(Fate::Superseded)),
         Ok(_) => Ok(Err("unchanged")),

@@ -6,6 +6,7 @@ use super::commit::{Place, settle, trusted_time};
 use super::services::UnitServices;
 use super::{Pipeline, Step};
 use crate::contract::Mapping;
+use crate::people::circle::Circle;
 use crate::store::acceptance::Verdict;
 use crate::store::dead_letters;
 use crate::store::installations::InstallationId;
@@ -49,7 +50,9 @@ impl Pipeline {
                 return Ok(()); // another thread was faster
             }
             // A record that fails again is quarantined again, as a new letter.
-            let fate = settle(tx, installed, &mapped, &kept, Verdict::NewEvent, time, &place, now)?;
+            let fate = Circle::with(tx, installed.row.destination, |circle| {
+                settle(tx, circle, installed, &mapped, &kept, Verdict::NewEvent, time, &place, now)
+            })?;
             tallies::add(tx, installed.row.id, Fate::Quarantined.as_str(), -1)?;
             let name = fate.map_or(Fate::Skipped, |fate| fate).as_str();
             tallies::add(tx, installed.row.id, name, 1)

@@ -168,16 +168,6 @@ impl Admission {
 
 /// Puts an action into the outbox, once for each effect.
 pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, StoreError> {
-    let known = tx
-        .prepare_cached("SELECT action FROM effect WHERE key = ?1")?
-        .query_row([&action.effect.0], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(Admission::AlreadyAdmitted(id));
-    }
-    if action.state == State::Waiting {
-        replace_waiting(tx, action)?;
-    }
     let due_at = match action.state {
         State::Waiting => Some(action.not_before.unwrap_or(Millis::MIN).max(action.received_at)),
         State::Held => action.not_after.map(|at| at + 1), // to expire
@@ -211,15 +201,27 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
         action.code,
     ])?;
     let id = tx.last_insert_rowid();
-    tx.prepare_cached("INSERT INTO effect (key, action) VALUES (?1, ?2)")?
+    // Nearly every effect is new, so it is not looked for before it is written.
+    let new = tx
+        .prepare_cached("INSERT INTO effect (key, action) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
         .execute(params![action.effect.0, id])?;
+    if new == 0 {
+        tx.prepare_cached("DELETE FROM action WHERE id = ?1")?.execute([id])?;
+        let known = tx
+            .prepare_cached("SELECT action FROM effect WHERE key = ?1")?
+            .query_row([&action.effect.0], |row| row.get(0))?;
+        return Ok(Admission::AlreadyAdmitted(known));
+    }
+    if action.state == State::Waiting {
+        replace_waiting(tx, action, id)?;
+    }
     Ok(Admission::Admitted(id))
 }
 
 /// Ends waiting contact upserts that the new one makes pointless: those of the same person and key
 /// that carry nothing which the new one doesn't. Consent, suppressions and events are never
 /// replaced: each of them counts.
-fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>) -> Result<(), StoreError> {
+fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>, itself: i64) -> Result<(), StoreError> {
     let (Some(key), Some(person), UPSERT) = (new.coalesce_key, new.person, new.name) else {
         return Ok(());
     };
@@ -227,9 +229,9 @@ fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>) -> Result<(), Stor
         .prepare_cached(
             "SELECT id, subject, payload FROM action
              WHERE person = ?1 AND state IN (0, 1, 8, 9) AND state = 0
-               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4",
+               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4 AND id <> ?5",
         )?
-        .query_map(params![person, UPSERT, key, new.installation], |row| {
+        .query_map(params![person, UPSERT, key, new.installation, itself], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
         .collect::<Result<_, _>>()?;

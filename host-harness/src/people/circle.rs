@@ -1,0 +1,100 @@
+//! People as one transaction sees them: looked up once, and written once at its end.
+//!
+//! A unit speaks of the same people again and again: an event comes with the contact that it
+//! happened to, and a contact calls for several actions. What was found for one action holds for
+//! the next as long as no name changed hands.
+
+use std::collections::HashMap;
+
+use rusqlite::Transaction;
+
+use super::consent::Consents;
+use super::fields::Wanted;
+use super::identity::{Resolution, Search};
+use super::tombstone;
+use crate::contract::Person;
+use crate::store::StoreError;
+use crate::store::installations::DestinationId;
+use crate::world::Millis;
+
+/// The people of one destination, for the length of one transaction.
+pub struct Circle {
+    destination: DestinationId,
+    /// Whether anybody was ever erased here; asked once.
+    erasures: Option<bool>,
+    found: HashMap<String, Resolution>,
+    /// Consent, to be read and merged.
+    pub consents: Consents,
+    /// Fields, to be folded.
+    pub wanted: Wanted,
+}
+
+impl Circle {
+    /// Runs the body with everybody of a destination, and writes what it changed.
+    pub fn with<T>(
+        tx: &Transaction<'_>,
+        destination: DestinationId,
+        body: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut circle = Self {
+            destination,
+            erasures: None,
+            found: HashMap::new(),
+            consents: Consents::default(),
+            wanted: Wanted::default(),
+        };
+        let value = body(&mut circle)?;
+        circle.consents.flush(tx)?;
+        circle.wanted.flush(tx)?;
+        Ok(value)
+    }
+
+    /// As [`tombstone::is_erased`].
+    pub fn is_erased(&mut self, tx: &Transaction<'_>, person: &Person) -> Result<bool, StoreError> {
+        let erasures = match self.erasures {
+            Some(known) => known,
+            None => *self.erasures.insert(tombstone::any(tx, self.destination)?),
+        };
+        Ok(erasures && tombstone::is_erased(tx, self.destination, person)?)
+    }
+
+    /// As [`super::identity::resolve`].
+    pub fn resolve(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: &Person,
+        now: Millis,
+    ) -> Result<Resolution, StoreError> {
+        let key = key(person);
+        if let Some(known) = self.found.get(&key) {
+            return Ok(known.clone());
+        }
+        let search = Search::new(tx, &mut self.consents, self.destination, now);
+        let (resolution, changed) = search.resolve(person)?;
+        if changed {
+            self.found.clear();
+        }
+        self.found.insert(key, resolution.clone());
+        Ok(resolution)
+    }
+}
+
+/// All names in one text. Control characters, which no name holds, stand between them.
+fn key(person: &Person) -> String {
+    let mut key = String::with_capacity(128);
+    for name in [&person.external_id, &person.email, &person.phone] {
+        if let Some(name) = name {
+            key.push_str(name);
+        } else {
+            key.push('\u{1}');
+        }
+        key.push('\u{2}');
+    }
+    for alias in &person.aliases {
+        key.push_str(&alias.kind);
+        key.push('\u{1}');
+        key.push_str(&alias.value);
+        key.push('\u{2}');
+    }
+    key
+}
