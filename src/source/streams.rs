@@ -112,12 +112,7 @@ pub fn handle_webhook(
         }
         match inner_event::read(settings, event.get(), Provenance::Live, &mut notes) {
             Ok(records) => outcome.records.extend(records),
-            Err(refusal) => outcome.rejects.push(Reject {
-                pointer: format!("/events/{index}"),
-                code: refusal.code.to_owned(),
-                message: refusal.message.to_owned(),
-                remedy: refusal.remedy.to_owned(),
-            }),
+            Err(refusal) => outcome.rejects.push(refusal.at(format!("/events/{index}"))),
         }
     }
     outcome.notes = notes.into_list();
