@@ -19,6 +19,9 @@ mod refusal;
 mod resources;
 mod streams;
 mod time;
+mod user_names;
+mod users;
+mod watch;
 
 pub use client::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method};
 pub use notes::Note;

@@ -1,7 +1,7 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
 use super::page::{Page, PageRequest, Reach};
-use super::{campaigns, credentials};
+use super::{campaigns, credentials, users};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
 use crate::settings::Settings;
@@ -10,6 +10,7 @@ use crate::settings::Settings;
 pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
     let mut resources = credentials::check_resources(settings);
     resources.extend(campaigns::resource(settings));
+    resources.extend(users::resource(settings));
     resources
 }
 
@@ -28,6 +29,7 @@ pub fn fetch_page(
     let declared = resources(settings).into_iter().any(|resource| resource.name == request.resource);
     match request.resource.as_str() {
         campaigns::CAMPAIGNS if declared => campaigns::fetch(settings, request, reach),
+        users::USERS if declared => users::fetch(settings, request, reach),
         _ => Err(Failure::new(
             FailureKind::Config,
             "unknown-resource",
