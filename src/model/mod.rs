@@ -8,6 +8,9 @@ pub mod ids;
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
 
+/// Largest body of a record, in bytes (contract, default limits).
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
 /// Kind of the record that holds a person's profile. A state.
 pub const CONTACT: &str = "contact";
 /// Kind of the record that holds something that happened. An event.

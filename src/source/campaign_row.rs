@@ -4,14 +4,14 @@ use serde_json::value::RawValue;
 
 use super::campaigns::texts;
 use super::identity;
-use super::inner_event::{MAX_BODY_BYTES, Refusal};
 use super::notes::{Notes, Notice};
+use super::refusal::{Refusal, refusal};
 use super::{digest as digests, time};
 use crate::json::{self, Object, Scalar, to_json};
 use crate::model::campaign::{CampaignBody, Status};
 use crate::model::ids::record_id;
 use crate::model::{
-    CAMPAIGN, Millis, Nature, Observation, Occurrence, Provenance, Record, Subject, TimeTrust,
+    CAMPAIGN, MAX_BODY_BYTES, Millis, Nature, Observation, Occurrence, Provenance, Record, Subject, TimeTrust,
 };
 use crate::settings::Settings;
 
@@ -45,11 +45,7 @@ impl<'a> Row<'a> {
     pub fn read(row: &'a RawValue) -> Result<Self, Refusal> {
         json::check(row.get())?;
         let Some(object) = Object::parse(row.get()) else {
-            return Err(Refusal {
-                code: "campaign-not-object",
-                message: "The campaign is not a JSON object.",
-                remedy: REPORT,
-            });
+            return Err(refusal("campaign-not-object", "The campaign is not a JSON object.", REPORT));
         };
         // `campaign_id` is the campaign through all of its versions, and what events and
         // statistics name; `id` is one document of it, and changes with every version (OpenAPI of
@@ -60,11 +56,11 @@ impl<'a> Row<'a> {
                 let campaign_id = id.into_owned();
                 Ok(Self { object, campaign_id })
             }
-            None => Err(Refusal {
-                code: "missing-campaign-id",
-                message: "The campaign has no campaign_id, so nobody knows which one it is.",
-                remedy: REPORT,
-            }),
+            None => Err(refusal(
+                "missing-campaign-id",
+                "The campaign has no campaign_id, so nobody knows which one it is.",
+                REPORT,
+            )),
         }
     }
 
@@ -128,11 +124,11 @@ pub fn record(settings: &Settings, body: &CampaignBody, run: Millis, now: Millis
     let id = record_id(&settings.workspace(), CAMPAIGN, &body.campaign_id).ok_or(too_long)?;
     let text = to_json(body);
     if text.len() > MAX_BODY_BYTES {
-        return Err(Refusal {
-            code: "campaign-too-large",
-            message: "The campaign's name, tags and other texts are larger than 256 KiB.",
-            remedy: REPORT,
-        });
+        return Err(refusal(
+            "campaign-too-large",
+            "The campaign's name, tags and other texts are larger than 256 KiB.",
+            REPORT,
+        ));
     }
     Ok(Record {
         id,

@@ -12,7 +12,7 @@ use super::client::{self, Http, HttpResponse, Method};
 use super::notes::{Notes, Notice};
 use super::page::{Cursor, Next, Page, PageRequest, Position, Reach};
 use super::paging::{End, Walk, Window};
-use super::streams::Reject;
+use super::refusal::Refusal;
 use super::{digest, errors, rate, time};
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Scalar, elements, to_json};
@@ -95,12 +95,7 @@ pub fn fetch(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) 
         let Some(row) = rows.get(index) else { continue };
         match read(settings, &state, row, request.now, reach, &mut notes) {
             Ok(record) => page.records.extend(record),
-            Err(why) => page.rejects.push(Reject {
-                pointer: format!("/data/campaigns/{index}"),
-                code: why.code.to_owned(),
-                message: why.message.to_owned(),
-                remedy: why.remedy.to_owned(),
-            }),
+            Err(why) => page.rejects.push(why.at(format!("/data/campaigns/{index}"))),
         }
     }
     page.notes = notes.into_list();
@@ -267,7 +262,7 @@ fn read(
     now: Millis,
     reach: &mut Reach<'_>,
     notes: &mut Notes,
-) -> Result<Option<Record>, super::inner_event::Refusal> {
+) -> Result<Option<Record>, Refusal> {
     let row = Row::read(row)?;
     let body = row.body(notes);
     // The filter takes days, and what day it is depends on a zone; what is left out here is what

@@ -117,6 +117,14 @@ impl Notes {
         *count = count.saturating_add(1);
     }
 
+    /// Adds what was counted elsewhere.
+    pub fn extend(&mut self, other: Self) {
+        for (notice, more) in other.0 {
+            let count = self.0.entry(notice).or_default();
+            *count = count.saturating_add(more);
+        }
+    }
+
     pub fn into_list(self) -> Vec<Note> {
         let note = |(notice, count): (Notice, u32)| {
             let (name, message) = notice.words();

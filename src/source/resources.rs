@@ -1,7 +1,7 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
 use super::page::{Page, PageRequest, Reach};
-use super::{campaigns, credentials, exports};
+use super::{campaigns, credentials, exports, users};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
 use crate::settings::Settings;
@@ -11,6 +11,7 @@ pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
     let mut resources = credentials::check_resources(settings);
     resources.extend(campaigns::resource(settings));
     resources.extend(settings.exports.as_ref().map(exports::resource));
+    resources.extend(users::resource(settings));
     resources
 }
 
@@ -32,6 +33,7 @@ pub fn fetch_page(
         exports::EVENT_EXPORTS if let Some(exports) = &settings.exports => {
             exports::read(settings, exports, request, reach)
         }
+        users::USERS if declared => users::fetch(settings, request, reach),
         _ => Err(Failure::new(
             FailureKind::Config,
             "unknown-resource",

@@ -28,8 +28,9 @@ use lines::{Item, LONGEST_LINE, Lines};
 use listing::{Entry, Listing};
 use remote::{Halt, Opened, Remote};
 
-use super::notes::Note;
+use super::notes::{Note, Notes};
 use super::page::{Next, Object, Page, PageRequest, Position, Reach};
+use super::watch::watch;
 use crate::failure::{Failure, FailureKind};
 use crate::model::{EVENT, Millis, Nature, event};
 use crate::profile::{ResourceSpec, SyncMode};
@@ -115,6 +116,9 @@ pub fn read(
     }
     state.measure();
     let (records, rejects, mut notes) = harvest.into_parts();
+    let mut watched = Notes::default();
+    watch(settings, &records, reach.storage, &mut watched);
+    notes.extend(watched.into_list());
     notes.push(Note {
         name: "progress".to_owned(),
         count: if ended { 1_000_000 } else { state.done },
