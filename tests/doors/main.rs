@@ -1,8 +1,10 @@
 //! The connector through its four doors, natively.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod campaigns;
 mod checks;
 mod configure;
+mod envelopes;
 mod golden;
 mod mapping;
 mod pagination;
@@ -10,6 +12,7 @@ mod reach;
 mod robustness;
 mod schemas;
 mod streams;
+mod users;
 
 use moengage_connector::{
     Action, Failure, Log, Mapping, Millis, Person, Record, Settings, Subject, WebhookOutcome, WebhookRequest,
