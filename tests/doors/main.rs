@@ -1,8 +1,10 @@
 //! The connector through its four doors, natively.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod campaigns;
 mod checks;
 mod configure;
+mod envelopes;
 mod exports;
 mod golden;
 mod mapping;
@@ -11,6 +13,7 @@ mod reach;
 mod robustness;
 mod schemas;
 mod streams;
+mod users;
 
 use moengage_connector::{
     Action, Failure, Log, Mapping, Millis, Person, Record, Settings, Subject, WebhookOutcome, WebhookRequest,
