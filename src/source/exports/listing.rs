@@ -215,9 +215,12 @@ fn in_order(body: &[u8], prefix: &str, after: Option<&str>) -> Result<(Vec<Entry
     Ok((entries, more))
 }
 
+/// Keys with their times.
+type Keys = Vec<(String, Option<Millis>)>;
+
 /// Keys with their times, and whether there are more: `ListBucketResult` of ListObjectsV2 (Amazon
 /// S3 API; Google's XML API has the same). None where it isn't one, or not whole.
-fn list_objects(text: &str) -> Option<(Vec<(String, Option<Millis>)>, bool)> {
+fn list_objects(text: &str) -> Option<(Keys, bool)> {
     let mut reader = Reader::from_str(text.strip_prefix('\u{FEFF}').unwrap_or(text));
     let mut path: Vec<String> = Vec::new();
     let (mut keys, mut more) = (Vec::new(), None);

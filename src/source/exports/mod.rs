@@ -16,6 +16,7 @@ mod harvest;
 mod line;
 mod lines;
 mod listing;
+mod refused;
 mod remote;
 
 use counts::Counted;
@@ -26,6 +27,7 @@ use harvest::{Harvest, PAGE_LIMIT, Source};
 use line::Head;
 use lines::{Item, LONGEST_LINE, Lines};
 use listing::{Entry, Listing};
+use refused::Refused;
 use remote::{Halt, Opened, Remote};
 
 use super::notes::{Note, Notes};
@@ -358,48 +360,6 @@ impl Reading<'_, '_> {
     fn refuse(&mut self, name: &str, refused: Refused) {
         let (code, message, remedy) = refused.words();
         self.harvest.reject(name, None, code, message, remedy);
-    }
-}
-
-/// Why a whole file is refused. The run goes on with the next one.
-#[derive(Clone, Copy, Debug)]
-enum Refused {
-    Encrypted,
-    Foreign,
-    Broken,
-    TooLarge,
-    Restless,
-}
-
-impl Refused {
-    fn words(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Encrypted => (
-                "encrypted-file",
-                "The file is encrypted, or not text at all.",
-                "Switch File Encryption off in the export's connection at MoEngage, or put decrypted files into the folder.",
-            ),
-            Self::Foreign => (
-                "not-an-export-file",
-                "The file has the name of an export, but no line of it is a JSON object.",
-                "Look at the file; if MoEngage wrote it, ask their support.",
-            ),
-            Self::Broken => (
-                "broken-file",
-                "The file is not the gzip that it claims to be.",
-                "Look at the file; if MoEngage wrote it, ask their support. Then run the backfill of its day again.",
-            ),
-            Self::TooLarge => (
-                "file-too-large",
-                "The file is larger, when inflated, than the host keeps for one installation.",
-                "Let the operator raise the host's quota for files, then run the backfill of its day again.",
-            ),
-            Self::Restless => (
-                "file-keeps-changing",
-                "The file was written anew again and again while it was read.",
-                "Find out what writes it, then run the backfill of its day again.",
-            ),
-        }
     }
 }
 
