@@ -10,7 +10,7 @@ use crate::clock::rfc3339;
 use crate::http::{Reply, Request};
 use crate::journal::FindingKind;
 
-/// What `encoding-type=url` leaves as it is.
+/// What `encoding-type=url` leaves as it is. A space becomes a plus, as in a form.
 const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*').remove(b'/');
 
 struct Asked<'a> {
@@ -174,7 +174,7 @@ impl Page {
 
     fn document(&self, bucket: &str, asked: &Asked<'_>) -> String {
         let text = |text: &str| match asked.encoded {
-            true => utf8_percent_encode(text, URL).to_string(),
+            true => utf8_percent_encode(text, URL).to_string().replace("%20", "+"),
             false => escape(text),
         };
         let element = |name: &str, value: &str| format!("<{name}>{value}</{name}>");
