@@ -181,6 +181,11 @@ impl<'a> Object<'a> {
         self.0.iter().map(|(key, value)| (key.as_ref(), *value))
     }
 
+    /// Adds an entry behind the others.
+    pub fn push(&mut self, key: Cow<'a, str>, value: &'a RawValue) {
+        self.0.push((key, value));
+    }
+
     /// True where a key is there twice.
     pub fn has_duplicate(&self) -> bool {
         let mut keys = BTreeSet::new();

@@ -8,7 +8,7 @@ use crate::model::{CONTACT, EVENT, Nature, contact, event};
 use crate::settings::{
     AttributeType, BREVO_OWN, EXPORTS_SLOT, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT,
 };
-use crate::source::{EXPORTS_CURSOR_VERSION, STREAMS, resources};
+use crate::source::{CURSOR_VERSION, STREAMS, resources};
 
 /// What a configuration reads, receives and can cause.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Profile {
     pub workspace: String,
     /// The settings that select source data, as canonical JSON.
     pub source_key: String,
-    /// Cursor formats that this build can read.
+    /// Formats of cursors that can be read.
     pub cursor_versions: Vec<u32>,
     /// Slots that the settings fill.
     pub slots: Vec<SecretSlot>,
@@ -171,7 +171,7 @@ fn profile(settings: &Settings) -> Profile {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         workspace: settings.workspace(),
         source_key: source_key(settings),
-        cursor_versions: settings.exports.iter().map(|_| EXPORTS_CURSOR_VERSION).collect(),
+        cursor_versions: vec![CURSOR_VERSION],
         slots: slots(settings),
         resources: resources(settings),
         surfaces: vec![Surface {

@@ -147,4 +147,10 @@ pub trait Services: Send + Sync {
     fn storage_get(&self, key: &str) -> Option<contract::storage::Entry>;
     /// `storage.list` in the unit's snapshot, without the unit's own writes.
     fn storage_list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String>;
+
+    /// Bytes that the installation's storage has room for. Asked once in a unit, before its first
+    /// write; where the host doesn't say, only the commit tells.
+    fn storage_room(&self) -> u64 {
+        u64::MAX
+    }
 }

@@ -192,17 +192,16 @@ fn s09_nothing_of_a_signature_is_logged() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    let (expected, given) = tracing::subscriber::with_default(subscriber, || {
-        tracing::trace!("the log is open");
-        let (_, expected, given) =
-            signed(request(&["person@example.com".into()], &[]), &[], &settings(), "canary-secret").unwrap();
-        tracing::trace!("and still is");
-        (expected, given)
-    });
+    // For the whole process: what other tests of this file log must hold nothing either.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    tracing::trace!("the log is open");
+    let (_, expected, given) =
+        signed(request(&["person@example.com".into()], &[]), &[], &settings(), "canary-secret").unwrap();
+    tracing::trace!("and still is");
     assert_eq!(expected, given);
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("the log is open") && logged.contains("and still is"));
-    for secret in ["canary-secret", &given, "person@example.com", "person%40example.com", "AKIA1"] {
+    for secret in ["canary-secret", &given, "person@example.com", "person%40example.com", "AWS4-HMAC"] {
         assert!(!logged.contains(secret), "{secret} in {logged}");
     }
 }

@@ -16,8 +16,8 @@ use crate::failure::{Failure, FailureKind};
 use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
-use crate::model::{Action, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, Subject};
-use crate::settings::Settings;
+use crate::model::{Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, Subject};
+use crate::settings::{HistoricalProfiles, Settings};
 use names::{EventName, event_name};
 pub use names::{known_event_names, name_clashes};
 
@@ -39,6 +39,10 @@ pub fn map_record(
     now: Millis,
     log: &mut dyn Log,
 ) -> Result<Mapping, Failure> {
+    // Brevo has nothing that a campaign of MoEngage could become.
+    if record.kind == CAMPAIGN {
+        return Ok(Mapping::Nothing("no-target".to_owned()));
+    }
     let Subject::Person(person) = &record.subject else {
         return Err(internal("not-a-person", "The record is not about a person."));
     };
@@ -71,11 +75,15 @@ fn map_contact(
     if settings.sync.consent {
         actions.extend(consent::of_contact(record, body));
     }
-    if settings.sync.contacts {
+    // What a profile was like at an event of long ago is no reason to write it anew.
+    let historical = record.provenance == Provenance::Backfill
+        && settings.options.historical_profiles == HistoricalProfiles::ConsentOnly;
+    if settings.sync.contacts && !historical {
         let payload = attributes::payload(settings, body, log);
         actions.push(action(record, "contact", "brevo/upsert-contact", &payload));
     }
-    if actions.is_empty() { Mapping::Nothing("not-synced".to_owned()) } else { Mapping::Actions(actions) }
+    let why = if settings.sync.contacts && historical { "historical-profile" } else { "not-synced" };
+    if actions.is_empty() { Mapping::Nothing(why.to_owned()) } else { Mapping::Actions(actions) }
 }
 
 fn map_event(
@@ -95,6 +103,7 @@ fn map_event(
     }
     let name = if settings.sync.events { event_name(settings, &body.code) } else { EventName::NotSynced };
     let why = match name {
+        EventName::Named(_) if is_historical(settings, record, now) => "historical-event",
         EventName::Named(name) => match track(settings, record, body, name, now) {
             Ok(track) => {
                 actions.push(track);
@@ -114,6 +123,17 @@ fn map_event(
     Ok(if actions.is_empty() { Mapping::Nothing(why.to_owned()) } else { Mapping::Actions(actions) })
 }
 
+/// True for an event that was read later and is older than what is still sent. The age decides,
+/// as it does for an event that was pushed: that one is handed on with its limit, so that the
+/// host can wait for its turn and record it as expired.
+fn is_historical(settings: &Settings, record: &Record, now: Millis) -> bool {
+    // The host trusts no clock further than this; a later time is as good as none.
+    const AHEAD: Millis = 5 * 60_000;
+    let oldest = now.saturating_sub(settings.options.max_event_age);
+    let recent = |at: Millis| (oldest..=now.saturating_add(AHEAD)).contains(&at);
+    record.provenance != Provenance::Live && !record.occurred.vendor_time().is_some_and(recent)
+}
+
 fn track(
     settings: &Settings,
     record: &Record,
@@ -129,12 +149,8 @@ fn track(
     let properties = properties::of_event(body)?;
     let payload = TrackEvent { event: &name, properties };
     let age = settings.options.max_event_age;
-    let not_after = match (record.occurred.vendor_time(), record.provenance) {
-        (Some(at), _) => at.saturating_add(age),
-        (None, Provenance::Live) => now.saturating_add(age),
-        // Found later and of unknown age: old news.
-        (None, Provenance::Backfill | Provenance::Poll) => 0,
-    };
+    // Without a time only what was pushed comes this far, and that has just happened.
+    let not_after = record.occurred.vendor_time().unwrap_or(now).saturating_add(age);
     let mut action = action(record, "event", "brevo/track-event", &payload);
     action.not_after = Some(not_after);
     Ok(action)

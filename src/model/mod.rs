@@ -1,5 +1,6 @@
 //! What the connector hands over: Tajo objects with stable ids, and the actions they call for.
 
+pub mod campaign;
 pub mod contact;
 pub mod event;
 pub mod ids;
@@ -7,10 +8,16 @@ pub mod ids;
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
 
+/// Largest body of a record, in bytes (contract, default limits).
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
 /// Kind of the record that holds a person's profile. A state.
 pub const CONTACT: &str = "contact";
 /// Kind of the record that holds something that happened. An event.
 pub const EVENT: &str = "event";
+
+/// Kind of the record that holds a campaign. A state.
+pub const CAMPAIGN: &str = "campaign";
 
 /// Whether a record happened once or can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +125,7 @@ pub struct Observation {
 pub struct Record {
     /// See `ids`.
     pub id: String,
-    /// [`CONTACT`] or [`EVENT`].
+    /// [`CONTACT`], [`EVENT`] or [`CAMPAIGN`].
     pub kind: String,
     /// Whether it happened once or can change.
     pub nature: Nature,

@@ -1,5 +1,6 @@
 //! What a tenant says about MoEngage: the block `connectors.moengage`.
 
+mod campaigns;
 mod exports;
 mod mapping;
 mod options;
@@ -11,10 +12,13 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::json::{self, Object, Scalar};
+pub use campaigns::Campaigns;
+use campaigns::campaigns;
 use exports::exports;
 pub use exports::{EXPORTS_SLOT, Exports};
 pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
 use mapping::{AttributeMappings, event_mapping, field_mapping};
+pub use options::HistoricalProfiles;
 use options::{Options, options};
 pub use problem::Problem;
 use problem::{Problems, below};
@@ -40,6 +44,7 @@ pub struct Settings {
     /// Event code to Brevo event name; none drops the event.
     pub(crate) event_names: BTreeMap<String, Option<String>>,
     pub(crate) options: Options,
+    pub(crate) campaigns: Campaigns,
 }
 
 /// Which of a workspace's two data sets.
@@ -82,7 +87,7 @@ pub struct Sync {
 // is never tried in silence.
 const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 12] = [
     "workspace_id",
     "data_center",
     "environment",
@@ -94,6 +99,7 @@ const TOP: [&str; 11] = [
     "field_mapping",
     "event_mapping",
     "options",
+    "campaigns",
 ];
 
 impl Settings {
@@ -128,12 +134,15 @@ struct Found {
     environment: Option<Environment>,
     project_code: Option<String>,
     keys: Vec<KeySlot>,
+    /// Those whose value is no reference to a secret.
+    refused_keys: Vec<KeySlot>,
     webhook_auth: Option<WebhookAuth>,
     exports: Option<Exports>,
     sync: Option<Sync>,
     fields: Option<AttributeMappings>,
     event_names: BTreeMap<String, Option<String>>,
     options: Option<Options>,
+    campaigns: Option<Campaigns>,
 }
 
 fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
@@ -179,13 +188,14 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
                     .map(|text| if text == "test" { Environment::Test } else { Environment::Live });
             }
             "project_code" => found.project_code = problems.text(&path, raw).map(Into::into),
-            "keys" => found.keys = keys(&path, raw, problems),
+            "keys" => (found.keys, found.refused_keys) = keys(&path, raw, problems),
             "webhook" => found.webhook_auth = webhook(&path, raw, problems),
             "exports" => found.exports = exports(&path, raw, problems),
             "sync" => found.sync = sync(&path, raw, problems),
             "field_mapping" => found.fields = field_mapping(&path, raw, &email_attribute, problems),
             "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
             "options" => found.options = options(&path, raw, problems),
+            "campaigns" => found.campaigns = campaigns(&path, raw, problems),
             _ => problems.unknown_key(&path, &TOP),
         }
     }
@@ -199,6 +209,8 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             problems.missing(key, remedy);
         }
     }
+
+    needed_keys(&found, problems);
 
     let fields = found.fields.unwrap_or_default();
     let options = found.options.unwrap_or_default();
@@ -223,7 +235,30 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         phone_attribute: fields.phone,
         event_names: found.event_names,
         options,
+        campaigns: found.campaigns.unwrap_or_default(),
     })
+}
+
+/// What needs a key that isn't there.
+fn needed_keys(found: &Found, problems: &mut Problems) {
+    let profile_refresh = found.options.as_ref().is_some_and(|options| options.profile_refresh.is_some());
+    for (wanted, slot, remedy) in [
+        (
+            profile_refresh,
+            KeySlot::Data,
+            "Write \"${MOENGAGE_DATA_KEY}\" and set that variable, or remove options.profile_refresh.",
+        ),
+        (
+            found.campaigns.is_some(),
+            KeySlot::Campaigns,
+            "Write \"${MOENGAGE_CAMPAIGNS_KEY}\" and set that variable, or remove campaigns.",
+        ),
+    ] {
+        // A key that was given wrongly has its own problem.
+        if wanted && !found.keys.contains(&slot) && !found.refused_keys.contains(&slot) {
+            problems.missing(&below("keys", slot.name()), remedy);
+        }
+    }
 }
 
 fn workspace_id(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<String> {
@@ -242,20 +277,20 @@ fn workspace_id(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<S
     Some(text.into_owned())
 }
 
-fn keys(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<KeySlot> {
-    let Some(object) = problems.object(path, raw) else { return Vec::new() };
-    let mut slots = Vec::new();
+/// The slots that are filled, and those that are filled wrongly.
+fn keys(path: &str, raw: &RawValue, problems: &mut Problems) -> (Vec<KeySlot>, Vec<KeySlot>) {
+    let (mut slots, mut refused) = (Vec::new(), Vec::new());
+    let Some(object) = problems.object(path, raw) else { return (slots, KeySlot::ALL.to_vec()) };
     for (key, raw) in object.entries() {
         let path = below(path, key);
         let Some(slot) = KeySlot::ALL.into_iter().find(|slot| slot.name() == key) else {
             problems.unknown_key(&path, &KeySlot::ALL.map(KeySlot::name));
             continue;
         };
-        if is_slot(&path, raw, slot.name(), problems) {
-            slots.push(slot);
-        }
+        let list = if is_slot(&path, raw, slot.name(), problems) { &mut slots } else { &mut refused };
+        list.push(slot);
     }
-    slots
+    (slots, refused)
 }
 
 /// A key that means nothing because of what another key says.

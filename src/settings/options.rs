@@ -1,5 +1,7 @@
 //! Behaviour that a tenant can change and that has a default.
 
+use std::ops::RangeInclusive;
+
 use serde_json::value::RawValue;
 
 use super::mapping::is_event_name;
@@ -21,6 +23,19 @@ pub struct Options {
     pub bare_phones_are_international: bool,
     /// A uid that contains this is an anonymous visitor's; none switches the rule off.
     pub anonymous_uid: Option<String>,
+    /// Milliseconds between two reads of every known profile; none reads no profiles.
+    pub profile_refresh: Option<i64>,
+    /// What contact records of a backfill may change.
+    pub historical_profiles: HistoricalProfiles,
+}
+
+/// What contact records of a backfill may change at Brevo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoricalProfiles {
+    /// Everything, in the order of time: what is newer there already stays.
+    Upsert,
+    /// Consent and suppression only.
+    ConsentOnly,
 }
 
 impl Default for Options {
@@ -35,30 +50,48 @@ impl Default for Options {
             bare_phones_are_international: false,
             // JULO's receiver (juloserver, app `moengage`) takes such ids for anonymous visitors.
             anonymous_uid: Some("anon".to_owned()),
+            // Get User has to be switched on by MoEngage support.
+            profile_refresh: None,
+            historical_profiles: HistoricalProfiles::Upsert,
         }
     }
 }
 
 /// Reads `options`.
 pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Options> {
-    const KNOWN: [&str; 6] =
-        ["max_event_age", "unknown_events", "event_prefix", "email_attribute", "phones", "anonymous_uid"];
+    const KNOWN: [&str; 8] = [
+        "max_event_age",
+        "unknown_events",
+        "event_prefix",
+        "email_attribute",
+        "phones",
+        "anonymous_uid",
+        "profile_refresh",
+        "historical_profiles",
+    ];
     let object = problems.object(path, raw)?;
     let mut options = Options::default();
     for (key, raw) in object.entries() {
         let path = below(path, key);
         match key {
             "max_event_age" => {
-                if let Some(text) = problems.text(&path, raw) {
-                    match duration(&text) {
-                        Some(age) => options.max_event_age = age,
-                        None => problems.add(
-                            "bad-duration",
-                            &path,
-                            "It is not a duration from 1 second to 365 days.",
-                            "Write a number and s, m, h or d, for instance \"24h\".",
-                        ),
-                    }
+                if let Some(age) = duration(&path, raw, "1 second to 365 days", 1000..=365 * DAY, problems) {
+                    options.max_event_age = age;
+                }
+            }
+            // More often than every 15 minutes would only repeat itself: the rate of Get User
+            // reads 15,000 profiles in that time. After a month a profile is no longer fresh.
+            "profile_refresh" => {
+                options.profile_refresh =
+                    duration(&path, raw, "15 minutes to 30 days", 15 * 60_000..=30 * DAY, problems);
+            }
+            "historical_profiles" => {
+                let allowed = ["upsert", "consent-only"];
+                if let Some(text) = problems.one_of(&path, raw, "unknown-choice", &allowed) {
+                    options.historical_profiles = match text.as_ref() {
+                        "consent-only" => HistoricalProfiles::ConsentOnly,
+                        _ => HistoricalProfiles::Upsert,
+                    };
                 }
             }
             "unknown_events" => {
@@ -105,8 +138,30 @@ pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Op
     Some(options)
 }
 
-/// `30m`, `24h`, `7d`: milliseconds, from a second to 365 days.
-fn duration(text: &str) -> Option<i64> {
+const DAY: i64 = 86_400_000;
+
+/// A duration such as `30m`, `24h` or `7d`: milliseconds within the bounds, which are named in words.
+fn duration(
+    path: &str,
+    raw: &RawValue,
+    bounds: &str,
+    allowed: RangeInclusive<i64>,
+    problems: &mut Problems,
+) -> Option<i64> {
+    let text = problems.text(path, raw)?;
+    let duration = milliseconds(&text).filter(|duration| allowed.contains(duration));
+    if duration.is_none() {
+        problems.add(
+            "bad-duration",
+            path,
+            format!("It is not a duration from {bounds}."),
+            "Write a number and s, m, h or d, for instance \"24h\".",
+        );
+    }
+    duration
+}
+
+fn milliseconds(text: &str) -> Option<i64> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -115,9 +170,8 @@ fn duration(text: &str) -> Option<i64> {
         "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
-        "d" => 86_400_000,
+        "d" => DAY,
         _ => return None,
     };
-    let value = digits.parse::<i64>().ok()?.checked_mul(unit)?;
-    (1000..=365 * 86_400_000).contains(&value).then_some(value)
+    digits.parse::<i64>().ok()?.checked_mul(unit)
 }

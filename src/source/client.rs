@@ -1,7 +1,7 @@
-//! MoEngage's REST API: how a request looks, and what an answer that is no success means.
+//! MoEngage's REST API: how a request looks, and why there may be no answer.
 
+use super::errors;
 use crate::failure::{Failure, FailureKind};
-use crate::json::{Object, Scalar};
 use crate::model::Millis;
 use crate::settings::{KeySlot, Settings};
 
@@ -43,8 +43,9 @@ pub struct HttpResponse {
 }
 
 impl HttpResponse {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim())
+    /// Every value of a header, trimmed.
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.trim())
     }
 }
 
@@ -89,10 +90,10 @@ pub trait Http {
     fn send(&mut self, request: &HttpRequest) -> Result<HttpResponse, HttpError>;
 }
 
-/// A request with what every call carries.
-pub fn request(settings: &Settings, slot: KeySlot, method: Method, path: &[&str]) -> HttpRequest {
+/// A request to an endpoint of the manifest, with what every call carries.
+pub fn request(settings: &Settings, endpoint: &str, method: Method, path: &[&str]) -> HttpRequest {
     HttpRequest {
-        endpoint: slot.name().to_owned(),
+        endpoint: endpoint.to_owned(),
         method,
         path: path.iter().map(|&segment| segment.to_owned()).collect(),
         query: Vec::new(),
@@ -117,11 +118,16 @@ pub fn send(
     slot: KeySlot,
     now: Millis,
 ) -> Result<HttpResponse, Failure> {
-    let response = http.send(request).map_err(|error| no_answer(&error, slot))?;
+    let response = exchange(http, request, slot)?;
     match response.status {
         200..=299 => Ok(response),
-        _ => Err(refused(&response, slot, now)),
+        _ => Err(errors::refused(&response, slot, now)),
     }
+}
+
+/// Sends a request and returns the answer whatever its status.
+pub fn exchange(http: &mut dyn Http, request: &HttpRequest, slot: KeySlot) -> Result<HttpResponse, Failure> {
+    http.send(request).map_err(|error| no_answer(&error, slot))
 }
 
 fn no_answer(error: &HttpError, slot: KeySlot) -> Failure {
@@ -157,112 +163,4 @@ fn no_answer(error: &HttpError, slot: KeySlot) -> Failure {
             "The answer of MoEngage broke off or was not HTTP.",
         ),
     }
-}
-
-/// What an answer means that is no success.
-fn refused(response: &HttpResponse, slot: KeySlot, now: Millis) -> Failure {
-    let slot_name = slot.name().to_owned();
-    let body = std::str::from_utf8(&response.body).unwrap_or_default();
-    match response.status {
-        401 => Failure::new(
-            FailureKind::Auth { slot: slot_name },
-            "key-refused",
-            format!(
-                "MoEngage refuses the {} key for this workspace and data centre; copy it again from Settings, \
-                 Account, APIs.",
-                slot.name()
-            ),
-        ),
-        403 => forbidden(body, slot),
-        // MD:api/data/data-overview.mdx: "App key mismatch in params and authentication".
-        409 => Failure::new(
-            FailureKind::Config,
-            "workspace-mismatch",
-            "MoEngage says that workspace and key don't belong together; check workspace_id.",
-        ),
-        429 => Failure::new(
-            FailureKind::RateLimited(wait(response, now)),
-            "rate-limited",
-            "MoEngage asks to wait before the next call.",
-        ),
-        408 | 500..=599 => Failure::new(
-            FailureKind::Transient,
-            "vendor-unavailable",
-            format!("MoEngage answered with status {}.", response.status),
-        ),
-        status => Failure::vendor_contract(
-            &response.body,
-            "unexpected-status",
-            format!("MoEngage answered with status {status}, which this call does not document."),
-        ),
-    }
-}
-
-fn forbidden(body: &str, slot: KeySlot) -> Failure {
-    let answer = Object::parse(body).unwrap_or_default();
-    let error = answer.raw("error");
-    // MD:user-guide/settings/account/security/ip-whitelisting-in-moengage.mdx
-    if error.map(Scalar::of) == Some(Scalar::Text("IP Validation Required".into())) {
-        return Failure::new(
-            FailureKind::Config,
-            "ip-not-allowed",
-            "The workspace only answers listed addresses; add this host's outgoing address to the IP allowlist in \
-             MoEngage.",
-        );
-    }
-    // MD:api/data/data-overview.mdx: BlockedClient, Account Suspended, Account Temporarily Suspended.
-    let kind = error.and_then(|raw| Object::parse(raw.get())).and_then(|error| error.get("type"));
-    if let Some(Scalar::Text(kind)) = kind
-        && (kind == "BlockedClient" || kind.contains("Suspended"))
-    {
-        return Failure::new(
-            FailureKind::Config,
-            "account-suspended",
-            "MoEngage has suspended or blocked this workspace; talk to MoEngage.",
-        );
-    }
-    let scope = required_permission(body).unwrap_or("not named").to_owned();
-    Failure::new(
-        FailureKind::Permission { slot: slot.name().to_owned(), scope },
-        "key-lacks-permission",
-        format!("The {} key is known but may not do this; give it the permission in MoEngage.", slot.name()),
-    )
-}
-
-/// The v5 APIs name it in a sentence: `Required permission: campaigns:view`
-/// (OpenAPI of flows; MD:api/content-apis/content-apis.yaml).
-fn required_permission(body: &str) -> Option<&str> {
-    let (_, rest) = body.split_once("Required permission:")?;
-    let rest = rest.trim_start();
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len());
-    rest.get(..end).filter(|name| name.contains(':') && name.len() <= 100)
-}
-
-/// How long to wait, in milliseconds, if the answer says.
-///
-/// `Retry-After` is seconds (documented by the v5 APIs only). `x-ratelimit-reset` is seconds
-/// from now in MD:api/data/data-overview.mdx and epoch seconds in MD:api/rate-limits.mdx; no
-/// window is longer than a day, so the size of the number tells which.
-pub fn wait(response: &HttpResponse, now: Millis) -> Option<u64> {
-    const FIRST_EPOCH: u64 = 1_000_000;
-    let seconds = |name| {
-        let value = response.header(name)?;
-        let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-        value.parse::<u64>().ok().filter(|_| digits)
-    };
-    if let Some(after) = seconds("retry-after") {
-        return Some(after.saturating_mul(1000));
-    }
-    let reset = seconds("x-ratelimit-reset")?.saturating_mul(1000);
-    if reset < FIRST_EPOCH * 1000 {
-        return Some(reset);
-    }
-    Some(reset.saturating_sub(u64::try_from(now).unwrap_or(0)))
-}
-
-/// When the next call is allowed, where a successful answer says that none is left.
-pub fn not_before(response: &HttpResponse, now: Millis) -> Option<Millis> {
-    (response.header("x-ratelimit-remaining") == Some("0"))
-        .then(|| wait(response, now))?
-        .map(|wait| now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX)))
 }

@@ -1,7 +1,9 @@
 //! Check resources: each probes one API key by a read that changes nothing.
 
 use super::client::{self, Http, HttpRequest, HttpResponse, Method};
+use super::errors;
 use super::page::{Next, Page, PageRequest, Position};
+use super::rate;
 use super::time::day_month_year;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Object, Scalar, elements, to_json};
@@ -34,17 +36,13 @@ pub fn check(
     }
     let response = client::send(http, &probe(settings, slot, request.now), slot, request.now)?;
     if !is_expected(slot, &response) {
-        return Err(Failure::vendor_contract(
-            &response.body,
-            "unexpected-answer",
-            "MoEngage answered with a success whose body is not the documented one.",
-        ));
+        return Err(errors::unexpected(&response));
     }
     Ok(Page {
         records: Vec::new(),
         rejects: Vec::new(),
         next: Next::COMPLETE,
-        not_before: client::not_before(&response, request.now),
+        not_before: rate::not_before(&response, request.now),
         notes: Vec::new(),
     })
 }
@@ -69,17 +67,17 @@ fn probe(settings: &Settings, slot: KeySlot, now: Millis) -> HttpRequest {
             let body = format!(
                 r#"{{"date":{{"start_date":"{day}","end_date":"{day}","format":"DD/MM/YYYY"}},"offset":"1"}}"#
             );
-            client::with_body(client::request(settings, slot, Method::Post, &path), body)
+            client::with_body(client::request(settings, slot.name(), Method::Post, &path), body)
         }
         // OpenAPI of campaigns: request_id, limit and page are mandatory.
         KeySlot::Campaigns => {
             let path = ["core-services", "v1", "campaigns", "search"];
             let body = format!(r#"{{"request_id":{},"limit":1,"page":1}}"#, to_json(&format!("check-{now}")));
-            client::with_body(client::request(settings, slot, Method::Post, &path), body)
+            client::with_body(client::request(settings, slot.name(), Method::Post, &path), body)
         }
         // OpenAPI of custom segments: exact name, no paging.
         KeySlot::Segmentation => {
-            let mut request = client::request(settings, slot, Method::Get, &["v3", "custom-segments"]);
+            let mut request = client::request(settings, slot.name(), Method::Get, &["v3", "custom-segments"]);
             request.query.push(("name".to_owned(), NO_SUCH_SEGMENT.to_owned()));
             request
         }

@@ -1,21 +1,32 @@
 //! MoEngage: what it pushes and what it answers.
 
+mod campaign_row;
+mod campaigns;
 mod client;
 pub mod codes;
+mod contact;
 mod credentials;
+mod digest;
+mod errors;
 mod exports;
 mod flags;
 mod identity;
 mod inner_event;
 mod notes;
 mod page;
+mod paging;
+mod rate;
+mod refusal;
 mod resources;
 mod streams;
 mod time;
+mod user_names;
+mod users;
+mod watch;
 
 pub use client::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method};
-pub use exports::CURSOR_VERSION as EXPORTS_CURSOR_VERSION;
 pub use notes::Note;
-pub use page::{Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
+pub use page::{CURSOR_VERSION, Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
 pub use resources::{fetch_page, resources};
 pub use streams::{Reject, STREAMS, WebhookOutcome, WebhookRequest, handle_webhook};
+pub(crate) use time::day;

@@ -18,14 +18,23 @@ pub struct Note {
 pub enum Notice {
     AliasDropped,
     AnonymousUid,
+    FilterIgnored,
     NonUtf8Replaced,
     OtherSource,
+    OutdatedVersion,
     PhoneWithoutCountry,
     RefusedUid,
+    RepeatedRow,
+    UnknownStatus,
+    UnreadableCampaignTime,
     UnreadableFlag,
     UnreadableTime,
     UnusableEmail,
     UnusablePhone,
+    UserNotFound,
+    UserUnanswered,
+    WatchIdTooLong,
+    WatchListFull,
 }
 
 impl Notice {
@@ -39,12 +48,20 @@ impl Notice {
                 "anonymous-uid",
                 "A uid has the mark of an anonymous visitor and is not used as an identity.",
             ),
+            Self::FilterIgnored => (
+                "filter-ignored",
+                "A campaign was created before campaigns.created_since and was left out; MoEngage should not have sent it.",
+            ),
             Self::NonUtf8Replaced => {
                 ("non-utf8-replaced", "An event held bytes that are not UTF-8; they were replaced by U+FFFD.")
             }
             Self::OtherSource => {
                 ("other-source", "The batch or an event names another source than MoEngage.")
             }
+            Self::OutdatedVersion => (
+                "outdated-version",
+                "A campaign came in an older version than the newest known one; it was left out.",
+            ),
             Self::PhoneWithoutCountry => (
                 "phone-without-country",
                 "A phone number has no country and was left out; see options.phones.",
@@ -52,6 +69,14 @@ impl Notice {
             Self::RefusedUid => (
                 "refused-uid",
                 "A uid is one of the words that MoEngage itself refuses and is not used as an identity.",
+            ),
+            Self::RepeatedRow => ("repeated-row", "A page held the same row twice; it counts once."),
+            Self::UnknownStatus => {
+                ("unknown-status", "A campaign has a status that is not documented; it is kept as it came.")
+            }
+            Self::UnreadableCampaignTime => (
+                "unreadable-campaign-time",
+                "A time of a campaign is in no documented form and was left out.",
             ),
             Self::UnreadableFlag => (
                 "unreadable-flag",
@@ -63,6 +88,21 @@ impl Notice {
             ),
             Self::UnusableEmail => ("unusable-email", "An e-mail address is not one and was left out."),
             Self::UnusablePhone => ("unusable-phone", "A phone number is not one and was left out."),
+            Self::UserNotFound => (
+                "user-not-found",
+                "MoEngage no longer knows a user that was asked for; nothing is changed by that.",
+            ),
+            Self::UserUnanswered => {
+                ("user-unanswered", "MoEngage said neither that a user is there nor that it is not.")
+            }
+            Self::WatchIdTooLong => (
+                "watch-id-too-long",
+                "A uid is too long for the list of profiles to refresh and was left out of it.",
+            ),
+            Self::WatchListFull => (
+                "watch-list-full",
+                "The installation's storage is full, so that a profile can't be put on the list of profiles to refresh.",
+            ),
         }
     }
 }
@@ -75,6 +115,14 @@ impl Notes {
     pub fn add(&mut self, notice: Notice) {
         let count = self.0.entry(notice).or_default();
         *count = count.saturating_add(1);
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn extend(&mut self, other: Self) {
+        for (notice, more) in other.0 {
+            let count = self.0.entry(notice).or_default();
+            *count = count.saturating_add(more);
+        }
     }
 
     pub fn into_list(self) -> Vec<Note> {

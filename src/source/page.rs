@@ -1,8 +1,16 @@
 //! A page of a resource: what is asked for, what comes back, and what a read may reach.
 
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
 use super::client::Http;
 use super::notes::Note;
 use super::streams::Reject;
+use crate::failure::{Failure, FailureKind};
+use crate::json::to_json;
 use crate::model::{Millis, Record};
 
 /// Where a read stands. Opaque to the host; at most 4 KiB.
@@ -12,6 +20,46 @@ pub struct Cursor {
     pub version: u32,
     /// Of the resource that made it.
     pub bytes: Vec<u8>,
+}
+
+/// Format of the cursors that this build writes and reads. It changes only where an older cursor
+/// could be misread; a new field has a default.
+pub const CURSOR_VERSION: u32 = 1;
+
+/// What a cursor holds: whose it is, and that resource's own state.
+#[derive(Serialize, Deserialize)]
+struct Content<'a, T> {
+    #[serde(borrow)]
+    of: Cow<'a, str>,
+    state: T,
+}
+
+impl Cursor {
+    /// A cursor of a resource.
+    pub(crate) fn new<T: Serialize>(resource: &str, state: &T) -> Self {
+        let content = Content { of: Cow::Borrowed(resource), state };
+        Self { version: CURSOR_VERSION, bytes: to_json(&content).into_bytes() }
+    }
+
+    /// The state that a resource put into it.
+    ///
+    /// # Errors
+    /// `Cursor` where it was made by another resource, by a format that this build does not
+    /// know, or is no cursor at all.
+    pub(crate) fn state<T: DeserializeOwned>(&self, resource: &str) -> Result<T, Failure> {
+        let fail = |code, message| Failure::new(FailureKind::Cursor, code, message);
+        if self.version != CURSOR_VERSION {
+            return Err(fail("cursor-version", "The cursor has a format that this build can't read."));
+        }
+        let unreadable = || fail("unreadable-cursor", "The cursor is none of this connector's.");
+        let text = std::str::from_utf8(&self.bytes).map_err(|_| unreadable())?;
+        // Whose it is comes first: another resource's state need not be readable as this one's.
+        let content: Content<'_, &RawValue> = serde_json::from_str(text).map_err(|_| unreadable())?;
+        if content.of != resource {
+            return Err(fail("foreign-cursor", "The cursor belongs to another resource."));
+        }
+        serde_json::from_str(content.state.get()).map_err(|_| unreadable())
+    }
 }
 
 /// Where a read starts.

@@ -1,8 +1,7 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
-use super::credentials;
-use super::exports;
 use super::page::{Page, PageRequest, Reach};
+use super::{campaigns, credentials, exports, users};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
 use crate::settings::Settings;
@@ -10,7 +9,9 @@ use crate::settings::Settings;
 /// Every resource of these settings.
 pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
     let mut resources = credentials::check_resources(settings);
+    resources.extend(campaigns::resource(settings));
     resources.extend(settings.exports.as_ref().map(exports::resource));
+    resources.extend(users::resource(settings));
     resources
 }
 
@@ -26,12 +27,17 @@ pub fn fetch_page(
     if let Some(slot) = credentials::slot_of(settings, &request.resource) {
         return credentials::check(settings, slot, request, reach.http);
     }
-    if let Some(exports) = settings.exports.as_ref().filter(|_| request.resource == exports::EVENT_EXPORTS) {
-        return exports::read(settings, exports, request, reach);
+    let declared = resources(settings).into_iter().any(|resource| resource.name == request.resource);
+    match request.resource.as_str() {
+        campaigns::CAMPAIGNS if declared => campaigns::fetch(settings, request, reach),
+        exports::EVENT_EXPORTS if let Some(exports) = &settings.exports => {
+            exports::read(settings, exports, request, reach)
+        }
+        users::USERS if declared => users::fetch(settings, request, reach),
+        _ => Err(Failure::new(
+            FailureKind::Config,
+            "unknown-resource",
+            "These settings have no such resource; each needs its key under keys.",
+        )),
     }
-    Err(Failure::new(
-        FailureKind::Config,
-        "unknown-resource",
-        "These settings have no such resource; a check needs its key under keys.",
-    ))
 }

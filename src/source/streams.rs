@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use super::inner_event;
 use super::notes::{Note, Notes, Notice};
 use super::page::Storage;
+use super::watch::watch;
 
 /// Name of the surface, part of the webhook's address.
 pub const STREAMS: &str = "streams";
@@ -65,7 +66,7 @@ pub struct WebhookOutcome {
 pub fn handle_webhook(
     settings: &Settings,
     request: &WebhookRequest,
-    _storage: &mut dyn Storage,
+    storage: &mut dyn Storage,
 ) -> Result<WebhookOutcome, Failure> {
     if request.surface != STREAMS {
         return Err(Failure::new(
@@ -112,14 +113,10 @@ pub fn handle_webhook(
         }
         match inner_event::read(settings, event.get(), Provenance::Live, &mut notes) {
             Ok(records) => outcome.records.extend(records),
-            Err(refusal) => outcome.rejects.push(Reject {
-                pointer: format!("/events/{index}"),
-                code: refusal.code.to_owned(),
-                message: refusal.message.to_owned(),
-                remedy: refusal.remedy.to_owned(),
-            }),
+            Err(refusal) => outcome.rejects.push(refusal.at(format!("/events/{index}"))),
         }
     }
+    watch(settings, &outcome.records, storage, &mut notes);
     outcome.notes = notes.into_list();
     Ok(outcome)
 }

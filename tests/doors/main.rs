@@ -3,8 +3,10 @@
 
 mod checks;
 mod configure;
+mod exports;
 mod golden;
 mod mapping;
+mod pagination;
 mod reach;
 mod robustness;
 mod schemas;

@@ -85,8 +85,8 @@ pub fn sign(request: &Signed) -> Result<Vec<(String, String)>, Unsignable> {
     let signable = SignableRequest::new(request.method, request.url, headers, body)
         .map_err(|_| Unsignable("the address can't be signed"))?;
     // The library traces whole requests and signatures; neither belongs in a log.
-    let quiet = tracing::subscriber::NoSubscriber::default();
-    let signed = tracing::subscriber::with_default(quiet, || aws_sign(signable, &params));
+    let quiet = tracing::Dispatch::none();
+    let signed = tracing::dispatcher::with_default(&quiet, || aws_sign(signable, &params));
     let (instructions, _) = signed.map_err(|_| Unsignable("the request can't be signed"))?.into_parts();
     let signed = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok([("host".to_owned(), host.clone())].into_iter().chain(signed).collect())

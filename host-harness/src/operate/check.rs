@@ -1,5 +1,6 @@
 //! Does a configuration work? Settings, secrets and accounts, each tried by something harmless.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde::Serialize;
 use crate::brevo::account::{self, Client, NoAnswer};
 use crate::config::{ConnectorConfig, Place};
 use crate::contract::{FailureKind, Next, PageRequest, Position, Profile, ResourceSpec, SyncMode};
+use crate::manifest::Manifest;
 use crate::plugin::{ConfigureError, Plugin};
 use crate::store::dead_letters::Actor;
 use crate::unit::{Services, Unit, UnitError, Work};
@@ -46,7 +48,7 @@ pub enum Result {
 /// One probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Probe {
-    /// The check resource, or `brevo-account`.
+    /// The check resource, an endpoint that is not placed, or `brevo-account`.
     pub name: String,
     /// The secret that was tried, if it was one.
     pub slot: Option<String>,
@@ -124,7 +126,8 @@ pub fn settings_problems(error: &ConfigureError, config: &ConnectorConfig) -> Ve
     problems.iter().map(with).collect()
 }
 
-/// Runs every check resource of a profile. `services` makes what one unit reaches.
+/// Runs every check resource of a profile, after a look at endpoints that only the operator can
+/// place. `services` makes what one unit reaches.
 pub fn probes(
     plugin: &Plugin,
     config: &ConnectorConfig,
@@ -136,7 +139,29 @@ pub fn probes(
     // A check whose optional secret is not given has nothing to try.
     let given =
         |resource: &&ResourceSpec| resource.slot.as_ref().is_none_or(|slot| config.slots.contains_key(slot));
-    checks.filter(given).map(|resource| probe(plugin, config, resource, services, now)).collect()
+    let mut probes = unplaced(plugin.manifest(), config, profile);
+    probes.extend(checks.filter(given).map(|resource| probe(plugin, config, resource, services, now)));
+    probes
+}
+
+/// Endpoints that a resource calls, whose origin is neither in the manifest nor in the
+/// configuration.
+fn unplaced(manifest: &Manifest, config: &ConnectorConfig, profile: &Profile) -> Vec<Probe> {
+    let used: BTreeSet<&str> = profile.resources.iter().map(|resource| resource.endpoint.as_str()).collect();
+    let open = |name: &&str| {
+        manifest.endpoints.get(*name).is_some_and(|endpoint| endpoint.origin.is_none())
+            && !config.endpoints.contains_key(*name)
+    };
+    let missing = used.into_iter().filter(open).map(|name| {
+        Probe::verified(name, None).not(
+            Result::Refused,
+            "endpoint-needs-origin",
+            Actor::Operator,
+            "nothing says where this endpoint is",
+            format!("Write `{name}: \"https://host\"` under `endpoints` in the connector's block."),
+        )
+    });
+    missing.collect()
 }
 
 fn probe(

@@ -99,4 +99,9 @@ impl Services for UnitServices {
             .read::<_, StoreError>(|tx| store::storage::list(tx, self.installation, prefix, after, limit))
             .unwrap_or_default()
     }
+
+    fn storage_room(&self) -> u64 {
+        // Without an answer the commit tells.
+        self.store.read::<_, StoreError>(|tx| store::storage::room(tx, self.installation)).unwrap_or(u64::MAX)
+    }
 }

@@ -6,3 +6,7 @@ ALTER TABLE job ADD COLUMN pages INTEGER NOT NULL DEFAULT 0;  -- these four: of 
 ALTER TABLE job ADD COLUMN records INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN rejects INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN progress INTEGER;                  -- parts per million; null: not said
+
+-- Bytes of keys and values that an installation keeps, so that its quota needs no look at all of them.
+CREATE TABLE kv_size (installation INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+INSERT INTO kv_size SELECT installation, sum(length(CAST(key AS BLOB)) + length(value)) FROM kv GROUP BY installation;

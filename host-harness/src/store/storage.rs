@@ -53,30 +53,51 @@ pub fn apply(
             return Err(StoreError::Conflict);
         }
     }
+    if delta.writes.is_empty() {
+        return Ok(());
+    }
+    let mut kept = size(tx, installation)?;
     for (key, value) in &delta.writes {
+        kept -= tx
+            .prepare_cached(
+                "SELECT length(CAST(key AS BLOB)) + length(value) FROM kv WHERE installation = ?1 AND key = ?2",
+            )?
+            .query_row(params![installation.0, key], |row| row.get::<_, i64>(0))
+            .optional()?
+            .unwrap_or(0);
         match value {
-            Some(value) => tx
-                .prepare_cached(
+            Some(value) => {
+                kept += (key.len() + value.len()) as i64;
+                tx.prepare_cached(
                     "INSERT INTO kv (installation, key, value, version) VALUES (?1, ?2, ?3, ?4)
                      ON CONFLICT (installation, key) DO UPDATE SET value = ?3, version = ?4",
                 )?
-                .execute(params![installation.0, key, value, next_version(tx)?])?,
+                .execute(params![installation.0, key, value, next_version(tx)?])?
+            }
             None => tx
                 .prepare_cached("DELETE FROM kv WHERE installation = ?1 AND key = ?2")?
                 .execute(params![installation.0, key])?,
         };
     }
-    if !delta.writes.is_empty() {
-        let kept: i64 = tx
-            .prepare_cached(
-                "SELECT coalesce(sum(length(key) + length(value)), 0) FROM kv WHERE installation = ?1",
-            )?
-            .query_row([installation.0], |row| row.get(0))?;
-        if kept > QUOTA {
-            return Err(StoreError::StorageQuota);
-        }
-    }
-    Ok(())
+    tx.prepare_cached(
+        "INSERT INTO kv_size (installation, bytes) VALUES (?1, ?2)
+         ON CONFLICT (installation) DO UPDATE SET bytes = ?2",
+    )?
+    .execute(params![installation.0, kept])?;
+    if kept > QUOTA { Err(StoreError::StorageQuota) } else { Ok(()) }
+}
+
+/// Bytes that the installation may still add.
+pub fn room(tx: &Transaction<'_>, installation: InstallationId) -> Result<u64, StoreError> {
+    Ok((QUOTA - size(tx, installation)?).max(0).unsigned_abs())
+}
+
+fn size(tx: &Transaction<'_>, installation: InstallationId) -> Result<i64, StoreError> {
+    let bytes = tx
+        .prepare_cached("SELECT bytes FROM kv_size WHERE installation = ?1")?
+        .query_row([installation.0], |row| row.get(0))
+        .optional()?;
+    Ok(bytes.unwrap_or(0))
 }
 
 /// Versions rise over the whole file, so that a key deleted and made again never has an old one.

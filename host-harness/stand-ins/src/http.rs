@@ -33,8 +33,6 @@ pub(crate) struct Request {
     pub(crate) method: String,
     /// As sent, percent-encoded.
     pub(crate) path: String,
-    /// As sent; empty where there is none.
-    pub(crate) raw_query: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -245,7 +243,6 @@ async fn serve<V: Vendor>(
     let mut request = Request {
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
-        raw_query: head.uri.query().unwrap_or_default().to_owned(),
         query: form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
         headers: head.headers,
         body: Bytes::new(),

@@ -1,19 +1,21 @@
-//! Stand-ins for MoEngage and Brevo: real HTTP on loopback, with faults on demand.
+//! Stand-ins for MoEngage, the store of its export files, and Brevo: real HTTP on loopback, with
+//! faults on demand.
 //!
 //! Each stand-in is written from its vendor's public documents alone and knows nothing of the
-//! code that it tests. It runs on a thread of its own, answers on `127.0.0.1`, keeps everything
-//! in memory, and stops when its handle is dropped.
+//! code that it tests. It runs on a thread of its own, answers on `127.0.0.1`, keeps what it
+//! holds in memory (a bucket may serve folders too), and stops when its handle is dropped.
 //!
 //! - [`brevo::Brevo`] is one Brevo account: contacts, attributes, events, rate windows. Every
 //!   request is held against a strict schema; what the vendor would forgive in silence is written
 //!   down in the [`journal`].
 //! - [`moengage::MoEngage`] is one MoEngage workspace: it pushes Streams batches with the
 //!   documented retries, and answers the reads that probe a key.
+//! - [`bucket::Bucket`] is the store that export files lie in: S3, Google's, or an nginx.
 //! - [`faults`] break an exchange at an exact point.
 //!
 //! # Driven by a person
 //!
-//! Both answer under `/_control`, beside the vendor's paths, without credentials:
+//! Each answers under `/_control`, beside the vendor's paths, without credentials:
 //!
 //! | call | meaning |
 //! |---|---|
@@ -27,6 +29,7 @@
 //! | `POST /_control/campaigns` | MoEngage: one change of the list ([`moengage::Change`]) |
 //! | `POST /_control/search-quirks` | MoEngage: how searches misbehave ([`moengage::SearchQuirks`]) |
 //! | `POST /_control/users` | MoEngage: adds or replaces users (a list of [`moengage::User`]) |
+//! | `POST /_control/objects` | Bucket: puts or removes a file ([`bucket::FileChange`]) |
 //! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |
 //!
 //! ```text
@@ -36,6 +39,7 @@
 //! ```
 
 pub mod brevo;
+pub mod bucket;
 pub mod clock;
 mod control;
 pub mod faults;

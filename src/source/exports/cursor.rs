@@ -9,7 +9,7 @@ use crate::model::Millis;
 use crate::source::page;
 
 /// Format of the bytes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = page::CURSOR_VERSION;
 
 /// Longest name below the folder of a day, in bytes: that of a whole key at Amazon and Google.
 pub const LONGEST_NAME: usize = 1024;
@@ -45,14 +45,28 @@ pub struct State {
     pub done: u32,
 }
 
+/// Which time through a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Round {
+    /// Everything.
+    #[default]
+    First,
+    /// Everything was passed; it remains to be seen whether the folder has changed.
+    Compare,
+    /// What came in behind the first round.
+    Second,
+}
+
 /// Where in a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// When the vendor gave the first listing, by its own clock.
     pub listed_at: Option<Millis>,
-    /// Second round, for what came in behind the first one.
-    pub again: bool,
+    /// Which time through the folder.
+    pub round: Round,
+    /// Sum of the digests of all files that the first round passed.
+    pub passed: u64,
     /// The name of the file that is open, or of the last one that was dealt with.
     pub name: Option<String>,
     /// The file that is open.
@@ -202,7 +216,8 @@ mod tests {
         state.late = u8::MAX;
         state.place = Place {
             listed_at: Some(i64::MIN),
-            again: true,
+            round: Round::Compare,
+            passed: u64::MAX,
             name: Some("\"".repeat(LONGEST_NAME)),
             file: Some(OpenFile {
                 etag: "\"".repeat(LONGEST_ETAG),

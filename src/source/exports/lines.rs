@@ -126,14 +126,13 @@ mod tests {
                 Item::TooLong(offset) => found.push((offset, None)),
                 Item::Hungry if ended => return found,
                 Item::Hungry => {
-                    let begin = lines.hungry_at() as usize;
-                    let size = sizes.next().unwrap();
-                    let piece = &text[begin..text.len().min(begin + size)];
                     if resume && lines.at > 0 {
                         let (offset, passing) = lines.resume();
                         lines = Lines::new(offset, passing);
                         continue;
                     }
+                    let begin = lines.hungry_at() as usize;
+                    let piece = &text[begin..text.len().min(begin + sizes.next().unwrap())];
                     if piece.is_empty() { lines.end() } else { lines.feed(piece.to_vec()) }
                 }
             }

@@ -19,8 +19,8 @@ mod listing;
 mod remote;
 
 use counts::Counted;
-use cursor::{LONGEST_ETAG, LONGEST_NAME, OpenFile, State};
-use dates::day_of;
+use cursor::{LONGEST_ETAG, LONGEST_NAME, OpenFile, Round, State};
+use dates::{Spelling, day_of};
 use folders::{FileKind, Folder, LATE_FOLDERS, kind};
 use harvest::{Harvest, PAGE_LIMIT, Source};
 use line::Head;
@@ -28,14 +28,13 @@ use lines::{Item, LONGEST_LINE, Lines};
 use listing::{Entry, Listing};
 use remote::{Halt, Opened, Remote};
 
-use super::notes::Note;
+use super::notes::{Note, Notes};
 use super::page::{Next, Object, Page, PageRequest, Position, Reach};
+use super::watch::watch;
 use crate::failure::{Failure, FailureKind};
 use crate::model::{EVENT, Millis, Nature, event};
 use crate::profile::{ResourceSpec, SyncMode};
 use crate::settings::{EXPORTS_SLOT, Exports, Settings};
-
-pub use cursor::VERSION as CURSOR_VERSION;
 
 /// Name of the resource.
 pub const EVENT_EXPORTS: &str = "event-exports";
@@ -117,6 +116,9 @@ pub fn read(
     }
     state.measure();
     let (records, rejects, mut notes) = harvest.into_parts();
+    let mut watched = Notes::default();
+    watch(settings, &records, reach.storage, &mut watched);
+    notes.extend(watched.into_list());
     notes.push(Note {
         name: "progress".to_owned(),
         count: if ended { 1_000_000 } else { state.done },
@@ -133,7 +135,7 @@ pub fn read(
 /// Why a run without files is no success: a wrong folder looks the same as nothing to do.
 fn nothing_found(exports: &Exports, state: &State) -> Option<String> {
     (state.files == 0).then(|| {
-        let folder = |day| Folder { exports, day, spelling: state.spelling() }.prefix();
+        let folder = |day| Folder { exports, day, spelling: Spelling::YearFirst }.prefix();
         let (first, last) = (folder(state.days().first), folder(state.day));
         format!("There is no export file in the folders from {first} to {last}; check exports.folder.")
     })
@@ -172,8 +174,9 @@ impl Reading<'_, '_> {
         let folder = Folder { exports: self.exports, day, spelling };
         // Within one page a folder is as it was listed. Over several pages, files come in with
         // names that sort before the cursor: they are random (32 hex digits since 2025-12-25,
-        // MD:user-guide/data/exports/events/data-warehouse/s3-exports.mdx). So there is a second
-        // round for what was written since the first listing, by the store's own clock.
+        // MD:user-guide/data/exports/events/data-warehouse/s3-exports.mdx). So where the folder
+        // has changed meanwhile there is a second round for what was written since the first
+        // listing, by the store's own clock.
         let spread = self.state.place.listed_at.is_some();
         let mut listing = Listing::new(&folder, self.state.place.name.clone());
         loop {
@@ -188,12 +191,22 @@ impl Reading<'_, '_> {
             place.left = listing.known();
             let first_listing = *place.listed_at.get_or_insert(listing.listed_at().unwrap_or(self.now));
             match entry {
-                Some(entry) if place.again && entry.modified.is_some_and(|at| at < first_listing) => {
-                    place.name = Some(entry.name);
+                Some(entry) if place.round == Round::Second => {
+                    if entry.modified.is_none_or(|at| at >= first_listing) {
+                        self.begin(&folder, &entry)?;
+                    } else {
+                        place.name = Some(entry.name);
+                    }
                 }
-                Some(entry) => self.begin(&folder, entry)?,
-                None if spread && !place.again => {
-                    (place.again, place.name) = (true, None);
+                Some(entry) => {
+                    self.begin(&folder, &entry)?;
+                    self.state.place.passed = self.state.place.passed.wrapping_add(entry.digest());
+                }
+                None if spread && place.round != Round::Second => {
+                    if self.is_unchanged(&folder)? {
+                        return Ok(true);
+                    }
+                    (self.state.place.round, self.state.place.name) = (Round::Second, None);
                     listing = Listing::new(&folder, None);
                 }
                 None => return Ok(true),
@@ -201,9 +214,28 @@ impl Reading<'_, '_> {
         }
     }
 
+    /// Whether the folder holds what the first round passed. Where the calls don't suffice to see,
+    /// a whole unit of its own tries once more, and after that it counts as changed.
+    fn is_unchanged(&mut self, folder: &Folder<'_>) -> Result<bool, Halt> {
+        let mut listing = Listing::new(folder, None);
+        let mut held = 0_u64;
+        loop {
+            match listing.next(&mut self.remote) {
+                Ok(Some(entry)) => held = held.wrapping_add(entry.digest()),
+                Ok(None) => return Ok(held == self.state.place.passed),
+                Err(Halt::Full) if self.state.place.round == Round::First => {
+                    self.state.place.round = Round::Compare;
+                    return Err(Halt::Full);
+                }
+                Err(Halt::Full) => return Ok(false),
+                Err(failed) => return Err(failed),
+            }
+        }
+    }
+
     /// Opens a file, if it is one to read.
-    fn begin(&mut self, folder: &Folder<'_>, entry: Entry) -> Result<(), Halt> {
-        let name = entry.name;
+    fn begin(&mut self, folder: &Folder<'_>, entry: &Entry) -> Result<(), Halt> {
+        let name = entry.name.clone();
         let kind = kind(&name);
         if kind == FileKind::Other {
             self.harvest.counts.add(Counted::SkippedFile);
@@ -213,8 +245,6 @@ impl Reading<'_, '_> {
             }
             return Ok(());
         }
-        self.state.files = self.state.files.saturating_add(1);
-        self.state.day_had_files = true;
         if kind == FileKind::Encrypted {
             self.refuse(&name, Refused::Encrypted);
         } else {
@@ -226,6 +256,8 @@ impl Reading<'_, '_> {
                 Opened::Changed => return Err(changed_without_cause()),
             }
         }
+        self.state.files = self.state.files.saturating_add(1);
+        self.state.day_had_files = true;
         let place = &mut self.state.place;
         place.read = place.read.saturating_add(u32::from(place.file.is_none()));
         place.name = Some(name);

@@ -3,8 +3,9 @@
 use crate::failure::{Failure, FailureKind};
 use crate::model::Millis;
 use crate::settings::{EXPORTS_SLOT, Exports};
-use crate::source::client::{self, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method};
+use crate::source::client::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, Method};
 use crate::source::page::{Object, Reach};
+use crate::source::rate;
 
 /// Calls of one unit, of the 64 that the contract allows.
 const CALLS: u32 = 60;
@@ -78,7 +79,7 @@ impl<'a, 'r> Remote<'a, 'r> {
             200 => Ok(Some(response)),
             404 if self.exports.store.bucket().is_none() => Ok(None),
             status => {
-                let wait = client::wait(&response, self.now);
+                let wait = rate::wait(&response, self.now);
                 Err(refused(status, &response.body, "list the bucket", wait).into())
             }
         }

@@ -19,6 +19,8 @@ pub struct Used {
     /// Own writes with their version; none: deleted.
     writes: BTreeMap<String, (Option<Vec<u8>>, u64)>,
     written: usize,
+    /// What the installation had room for before the first write.
+    room: Option<u64>,
     counter: u64,
 }
 
@@ -59,10 +61,12 @@ impl Guest {
         if size > self.limits.storage_value {
             return Err(Error::TooLarge);
         }
+        let room = *self.used.storage.room.get_or_insert_with(|| self.services.storage_room());
         let storage = &mut self.used.storage;
         // Rewriting a key counts again: what is bounded is the work, not only the result.
         let written = storage.written.saturating_add(key.len()).saturating_add(size);
-        if written > self.limits.storage_writes {
+        let grows = value.is_some();
+        if written > self.limits.storage_writes || (grows && written as u64 > room) {
             return Err(Error::Quota);
         }
         storage.written = written;

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::batch::Batch;
 use super::codes::{CUSTOM, DOCUMENTED, FLAGGING};
+use super::person::Person;
 pub use super::truth::{EventTruth, PersonTruth, Poison, PoisonTruth, Truth};
+use super::users::User;
 use crate::clock::Millis;
 use crate::random::Random;
 
@@ -82,21 +84,15 @@ pub struct Generated {
     pub truth: Truth,
 }
 
-struct Person {
-    truth: PersonTruth,
-    moengage_id: String,
-    first_name: &'static str,
-    last_name: &'static str,
-    /// Whether events carry the flags before they are raised.
-    flags: bool,
-    /// When each flag of [`FLAGGING`] is raised.
-    raised: [Option<i64>; 3],
-}
-
-/// Names with letters beyond ASCII, so that encodings are met.
-const FIRST_NAMES: &[&str] = &["Anna", "Björn", "Chloé", "Deniz", "Elif", "Farid", "Grace", "Hans"];
-const LAST_NAMES: &[&str] = &["Adler", "Brøndby", "Çelik", "Dubois", "Eriksen", "Fischer", "García"];
 const DAY_S: i64 = 86_400;
+
+/// What happened to whom.
+pub(super) struct History {
+    pub(super) people: Vec<Person>,
+    /// Epoch seconds and event object, each event once.
+    pub(super) events: Vec<(i64, Value)>,
+    pub(super) truth: Truth,
+}
 
 /// `uid` and `event_uuid` of a malformed event that still has both.
 type Named = Option<(String, String)>;
@@ -110,21 +106,43 @@ impl Generator {
     /// Makes the batches.
     pub fn generate(&self) -> Generated {
         let mut random = Random::new(self.seed);
-        let mut people: Vec<Person> = (0..self.people.max(1)).map(|i| self.person(i, &mut random)).collect();
+        let History { mut events, mut truth, .. } = self.history(&mut random);
+        if self.shuffled {
+            random.shuffle(&mut events);
+        } else {
+            events.sort_by_key(|(at, _)| *at);
+        }
+        let mut stream: Vec<Value> = events.into_iter().map(|(_, event)| event).collect();
+        self.duplicate(&mut stream, &mut random, &mut truth);
+        let batches = self.batches(stream, &mut random, &mut truth);
+        Generated { batches, truth }
+    }
+
+    /// The people of the batches as Get User knows them at `now_s`, after all of their events.
+    pub fn users(&self) -> Vec<User> {
+        let history = self.history(&mut Random::new(self.seed));
+        history.people.iter().map(|person| person.user(self.now_s)).collect()
+    }
+
+    /// What happened, before it is put into batches or files: the same for the same value,
+    /// whichever it is put into.
+    pub(super) fn history(&self, random: &mut Random) -> History {
+        let mut people: Vec<Person> =
+            (0..self.people.max(1)).map(|i| Person::draw(self, i, random)).collect();
         let mut truth = Truth::default();
-        let mut made: Vec<(i64, Value)> = Vec::new();
+        let mut events: Vec<(i64, Value)> = Vec::new();
         for (index, person) in people.iter_mut().enumerate() {
             for (flag, (code, name, _)) in FLAGGING.iter().enumerate() {
                 let Some(at) = person.raised[flag] else { continue };
-                if made.len() < self.events {
+                if events.len() < self.events {
                     let code = (*code, *name, "EMAIL");
-                    made.push((at, self.event(person, index, code, at, &mut random, &mut truth)));
+                    events.push((at, self.event(person, index, code, at, random, &mut truth)));
                 } else {
                     person.raised[flag] = None;
                 }
             }
         }
-        while made.len() < self.events {
+        while events.len() < self.events {
             let index = random.below(people.len() as u64) as usize;
             let code = if random.chance(self.custom_codes) {
                 random.pick(CUSTOM).map(|code| (*code, *code, ""))
@@ -137,58 +155,13 @@ impl Generator {
             };
             let at = self.now_s - age;
             let code = code.unwrap_or(DOCUMENTED[0]);
-            made.push((at, self.event(&people[index], index, code, at, &mut random, &mut truth)));
+            events.push((at, self.event(&people[index], index, code, at, random, &mut truth)));
         }
         for event in truth.events.values() {
             people[event.person].truth.events += 1;
         }
-        truth.people = people.into_iter().map(Person::settled).collect();
-        if self.shuffled {
-            random.shuffle(&mut made);
-        } else {
-            made.sort_by_key(|(at, _)| *at);
-        }
-        let mut stream: Vec<Value> = made.into_iter().map(|(_, event)| event).collect();
-        self.duplicate(&mut stream, &mut random, &mut truth);
-        let batches = self.batches(stream, &mut random, &mut truth);
-        Generated { batches, truth }
-    }
-
-    fn person(&self, index: usize, random: &mut Random) -> Person {
-        let number = 4_000_052_000_u64 + index as u64;
-        let (uid, reachable) = if random.chance(self.anonymous) {
-            (Some(format!("anon_{}", random.hex(12))), false)
-        } else if random.chance(self.without_uid) {
-            (None, random.chance(0.5))
-        } else {
-            (Some(number.to_string()), true)
-        };
-        let mut raised = [None; 3];
-        if reachable {
-            let when = |random: &mut Random| self.now_s - random.below(self.spread_s.max(1) as u64) as i64;
-            for (flag, share) in
-                [self.unsubscribing, self.suppressed, self.suppressed].into_iter().enumerate()
-            {
-                raised[flag] = random.chance(share).then(|| when(random));
-            }
-        }
-        Person {
-            truth: PersonTruth {
-                anonymous: !reachable,
-                uid,
-                email: reachable.then(|| format!("person{index}@example.com")),
-                mobile: (reachable && random.chance(0.7)).then(|| format!("49151{:08}", 10_000_000 + index)),
-                unsubscribed: None,
-                hard_bounced: None,
-                complained: None,
-                events: 0,
-            },
-            moengage_id: random.hex(24),
-            first_name: random.pick(FIRST_NAMES).copied().unwrap_or_default(),
-            last_name: random.pick(LAST_NAMES).copied().unwrap_or_default(),
-            flags: reachable && !random.chance(self.without_flags),
-            raised,
-        }
+        truth.people = people.iter().map(Person::settled).collect();
+        History { people, events, truth }
     }
 
     /// One event object in the shape of MD:api/data/moengage-streams.mdx.
@@ -314,45 +287,5 @@ impl Generator {
         let batches = batches.collect();
         truth.non_utf8_batches = garbled;
         batches
-    }
-}
-
-impl Person {
-    fn attributes(&self, at: i64) -> Value {
-        let mut attributes = json!({"moengage_user_id": self.moengage_id});
-        if self.truth.anonymous {
-            return attributes;
-        }
-        attributes["u_fn"] = json!(self.first_name);
-        attributes["u_ln"] = json!(self.last_name);
-        attributes["u_em"] = json!(self.truth.email);
-        if let Some(mobile) = &self.truth.mobile {
-            attributes["u_mb"] = json!(mobile);
-        }
-        // Numbers come as floats (JULO's fixtures: `4000052183.0`), ids among them.
-        attributes["crm_id"] = json!(self.truth.uid.as_deref().and_then(|uid| uid.parse::<f64>().ok()));
-        attributes["loyalty_points"] = json!((self.moengage_id.len() * self.first_name.len()) as f64);
-        for (flag, (_, _, key)) in FLAGGING.iter().enumerate() {
-            match self.raised[flag] {
-                Some(raised) if raised <= at => attributes[*key] = json!(true),
-                _ if self.flags => attributes[*key] = json!(false),
-                _ => (),
-            }
-        }
-        if attributes["crm_id"].is_null() {
-            attributes.as_object_mut().map(|attributes| attributes.remove("crm_id"));
-        }
-        attributes
-    }
-
-    /// What the newest event says: a flag that is raised is never taken back here.
-    fn settled(mut self) -> PersonTruth {
-        let says = |flag: usize| match self.raised[flag] {
-            Some(_) => Some(true),
-            None => (self.flags && self.truth.events > 0).then_some(false),
-        };
-        (self.truth.unsubscribed, self.truth.hard_bounced, self.truth.complained) =
-            (says(0), says(1), says(2));
-        self.truth
     }
 }

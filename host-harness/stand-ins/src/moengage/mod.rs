@@ -5,16 +5,21 @@
 //!
 //! - The pushing side: [`streams`] sends batches to a target with the documented retries;
 //!   [`generator`] makes batches and says exactly what is in them.
+//! - The exporting side: [`exports`] puts the same history into files of a [`crate::bucket`];
+//!   [`bulk`] writes very many records to disk.
 //! - The reading side: `POST /v1.0/data/fileimports/import/status`,
 //!   `POST /v1/customers/export`, `POST /core-services/v1/campaigns/search`,
 //!   `POST /v5/campaigns/search`, `GET /v3/custom-segments`. Each needs Basic (workspace and the family's key) and `MOE-APPKEY`.
 
 mod batch;
+pub mod bulk;
 mod campaigns;
 mod codes;
 mod envelopes;
+pub mod exports;
 pub mod generator;
 mod options;
+mod person;
 mod reads;
 mod search;
 pub mod streams;

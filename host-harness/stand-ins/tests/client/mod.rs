@@ -1,6 +1,8 @@
 //! A small client: one exchange, everything about it visible.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 
+pub mod signer;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -25,6 +27,21 @@ impl Answer {
         serde_json::from_slice(self.body.as_deref().expect("a whole body")).expect("JSON")
     }
 
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone().expect("a whole body")).expect("UTF-8")
+    }
+
+    /// What each element of this name holds, unescaped, in order.
+    pub fn elements(&self, name: &str) -> Vec<String> {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        let text = self.text();
+        let inner = text.split(&open).skip(1).filter_map(|part| part.split(&close).next());
+        let plain = |text: &str| {
+            text.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        };
+        inner.map(plain).collect()
+    }
+
     pub fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
@@ -44,6 +61,8 @@ impl Client {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_idle_connections(0)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .timeout_global(Some(Duration::from_secs(30)));
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         Self { agent: config.build().into(), url: url.to_owned(), headers, fresh_keys: false }

@@ -1,0 +1,206 @@
+//! A host in this process with both vendors and a bucket around it, over real sockets, with all
+//! doors of the connector: Streams, export files, campaigns, Get User. The test moves the units.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use host_harness::config::{self, Environment, HostConfig};
+use host_harness::connectors::{BUILT_IN, Connector};
+use host_harness::host::{Host, STORE_FILE, Units};
+use host_harness::operate::accounting::{Sums, reconciling};
+use host_harness::store::installations::{self, InstallationId};
+use host_harness::store::runs::{self, Run};
+use host_harness::store::{Store, StoreError};
+use serde_json::{Value, json};
+use stand_ins::brevo::{self, Brevo};
+use stand_ins::bucket::{self, Bucket};
+use stand_ins::clock::Scale;
+use stand_ins::moengage::{self, MoEngage};
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const WORKSPACE: &str = "STANDIN";
+pub const FOLDER: &str = "events_acme";
+pub const DB_NAME: &str = "Acme";
+
+/// How a world differs from the plain one.
+pub struct Setting {
+    /// Host seconds in a real second.
+    pub factor: f64,
+    /// Under `connectors.moengage.options`.
+    pub options: Value,
+    /// Origin of the bucket, where it is not the stand-in's.
+    pub bucket: Option<String>,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { factor: 600.0, options: json!({ "profile_refresh": "1h" }), bucket: None }
+    }
+}
+
+/// The vendors, and the configuration of a host between them.
+pub struct World {
+    pub brevo: Brevo,
+    pub moengage: MoEngage,
+    pub bucket: Bucket,
+    pub directory: tempfile::TempDir,
+    pub scale: Scale,
+    pub text: String,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(&Setting::default())
+    }
+
+    pub fn with(setting: &Setting) -> Self {
+        let scale = Scale::from_now(setting.factor);
+        let brevo = Brevo::start(brevo::Options { scale, ..brevo::Options::default() }).unwrap();
+        let options = moengage::Options { scale, campaigns: 0, ..moengage::Options::default() };
+        assert_eq!(options.workspace_id, WORKSPACE);
+        let moengage = MoEngage::start(options).unwrap();
+        let bucket = Bucket::start(bucket::Options { scale, ..bucket::Options::default() }).unwrap();
+        let vendor = moengage.url();
+        let connector = json!({
+            "enabled": true, "workspace_id": WORKSPACE, "data_center": "01", "environment": "live",
+            "keys": { "data": "${DATA_KEY}", "campaigns": "${CAMPAIGNS_KEY}" },
+            "webhook": { "auth": "basic", "user": "tajo", "secret": "${HOOK}" },
+            "exports": {
+                "storage": "s3", "bucket": bucket.options().bucket, "region": "eu-central-1",
+                "access_key_id": bucket.options().access_key_id, "secret": "${EXPORTS}",
+                "folder": FOLDER, "db_name": DB_NAME
+            },
+            "field_mapping": { "plan": "PLAN" },
+            "options": setting.options,
+            "endpoints": {
+                "data": vendor, "campaigns": vendor, "users": vendor,
+                "exports-s3": setting.bucket.clone().unwrap_or_else(|| bucket.url())
+            }
+        });
+        // JSON is YAML as well.
+        let text = json!({
+            "host": {
+                "data_dir": "./data", "intake": "127.0.0.1:0", "allow_private_addresses": true,
+                "time": { "factor": scale.factor, "epoch": scale.epoch_ms }
+            },
+            "tenants": [{
+                "name": "shop",
+                "brevo": {
+                    "account": "shop", "api_key": "${BREVO}",
+                    "base_url": format!("{}/v3", brevo.url()), "create_attributes": true
+                },
+                "connectors": { "moengage": connector }
+            }]
+        });
+        let directory = tempfile::tempdir().unwrap();
+        Self { brevo, moengage, bucket, directory, scale, text: text.to_string() }
+    }
+
+    pub fn config(&self) -> HostConfig {
+        let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned().into());
+        let environment = Environment::Given(BTreeMap::from([
+            secret("BREVO", self.brevo.api_key()),
+            secret("DATA_KEY", "data-key"),
+            secret("CAMPAIGNS_KEY", "campaigns-key"),
+            secret("EXPORTS", &self.bucket.options().secret),
+            secret("HOOK", "hook-secret"),
+        ]));
+        config::parse(&self.text, self.directory.path(), &environment, BUILT_IN)
+            .unwrap_or_else(|problems| panic!("{problems:#?}\n{}", self.text))
+    }
+
+    /// A host that takes in, works and delivers by itself.
+    pub fn serve(&self) -> Host {
+        let config = self.config();
+        Host::start(&config, &Connector::all(&config).unwrap()).unwrap()
+    }
+
+    /// A host whose units the test moves.
+    pub fn units(&self) -> Units {
+        let config = self.config();
+        Units::open(&config, &Connector::all(&config).unwrap()).unwrap()
+    }
+
+    pub fn store_path(&self) -> PathBuf {
+        self.directory.path().join("data").join(STORE_FILE)
+    }
+
+    pub fn store(&self) -> Store {
+        Store::attach(&self.store_path()).unwrap()
+    }
+
+    /// Host time in seconds.
+    pub fn now_s(&self) -> i64 {
+        self.brevo.now() / 1_000
+    }
+
+    /// Sums, once nothing is left to be done by itself.
+    pub fn rest(&self) -> Sums {
+        let store = self.store();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (sums, reconciling) = sums(&store);
+            if sums.at_rest() && reconciling == 0 {
+                assert!(sums.agree(), "{sums:?}");
+                return sums;
+            }
+            assert!(Instant::now() < deadline, "never at rest: {sums:#?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Nothing of what was sent is against the vendors' documents, and nobody was re-subscribed.
+    pub fn assert_clean(&self) {
+        assert_eq!(self.brevo.violations(), []);
+        assert_eq!(self.moengage.violations(), []);
+        assert_eq!(self.bucket.violations(), []);
+        assert!(self.brevo.resubscriptions().is_empty(), "{:?}", self.brevo.resubscriptions());
+    }
+}
+
+pub fn installation(store: &Store) -> InstallationId {
+    store.read::<_, StoreError>(|tx| Ok(installations::all(tx)?[0].id)).unwrap()
+}
+
+pub fn sums(store: &Store) -> (Sums, i64) {
+    let id = installation(store);
+    store.read::<_, StoreError>(|tx| Ok((Sums::of(tx, id)?, reconciling(tx, id)?))).unwrap()
+}
+
+/// Asks for a resource to be read now.
+pub fn sync(store: &Store, resource: &str, now: i64) {
+    let id = installation(store);
+    store.write::<_, StoreError>(|tx| runs::sync_now(tx, id, resource, now)).unwrap();
+}
+
+/// Begins a backfill of the export files.
+pub fn backfill(store: &Store, window: (i64, i64), now: i64) {
+    let id = installation(store);
+    let begun = store
+        .write::<_, StoreError>(|tx| runs::begin_backfill(tx, id, "event-exports", window, now))
+        .unwrap();
+    assert_eq!(begun, Ok(()));
+}
+
+/// How a run stands.
+pub fn run(store: &Store, key: &str) -> Run {
+    let id = installation(store);
+    store.read::<_, StoreError>(|tx| runs::get(tx, id, key)).unwrap().expect("no such run")
+}
+
+/// Does units until a run is over.
+pub fn finish(units: &Units, key: &str) -> Run {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let run = run(units.store(), key);
+        if run.is_over() {
+            return run;
+        }
+        assert!(Instant::now() < deadline, "not over: {run:?}");
+        if matches!(units.step().unwrap(), host_harness::pipeline::Step::Idle(_)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Campaigns, by V5 search: the whole list each time, changes found by content.
+//!
+//! Nothing but the date of creation filters by time, so an incremental read is not possible. A
+//! run has two passes: everything that is published, then drafts, which MoEngage only gives when
+//! they are asked for by name (OpenAPI of campaign drafts, `status`).
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::campaign_row::{self, Row};
+use super::client::{self, Http, HttpResponse, Method};
+use super::notes::{Notes, Notice};
+use super::page::{Cursor, Next, Page, PageRequest, Position, Reach};
+use super::paging::{End, Walk, Window};
+use super::refusal::Refusal;
+use super::{digest, errors, rate, time};
+use crate::failure::{Failure, FailureKind};
+use crate::json::{Scalar, elements, to_json};
+use crate::model::{CAMPAIGN, Millis, Nature, Record, campaign};
+use crate::profile::{RateWindow, ResourceSpec, SyncMode};
+use crate::settings::{KeySlot, Settings};
+
+/// Name of the resource.
+pub const CAMPAIGNS: &str = "campaigns";
+
+/// Endpoint of the manifest.
+const ENDPOINT: &str = "campaigns";
+
+/// OpenAPI of campaign drafts, `limit`.
+const LARGEST_PAGE: u64 = 15;
+
+/// Where a run stands.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct State {
+    /// When the run began; names it.
+    run: Millis,
+    /// The filter that the run was begun with.
+    created_since: Option<Millis>,
+    /// True in the second pass.
+    drafts: bool,
+    /// Why the first pass was cut short, if it was.
+    cut_short: Option<String>,
+    walk: Walk,
+}
+
+/// What the connector declares.
+pub fn resource(settings: &Settings) -> Option<ResourceSpec> {
+    settings.keys.contains(&KeySlot::Campaigns).then(|| ResourceSpec {
+        name: CAMPAIGNS.to_owned(),
+        kind: CAMPAIGN.to_owned(),
+        primary_key: vec!["campaign_id".to_owned()],
+        nature: Nature::State,
+        mode: SyncMode::Full,
+        cursor_strategy: "The position in the list and the rows read last. Pages overlap, so that rows which move \
+                          while the list is read are not missed; where that can't be shown the run ends truncated."
+            .to_owned(),
+        page_limit: LARGEST_PAGE as u32,
+        replay_policy: "The same content in the same run is one observation; another run is another.".to_owned(),
+        cadence: 3600,
+        schema: campaign::SCHEMA.trim_end().to_owned(),
+        endpoint: ENDPOINT.to_owned(),
+        slot: Some(KeySlot::Campaigns.name().to_owned()),
+        // OpenAPI of campaign drafts: the windows of an hour and a minute slide.
+        rate_windows: [(10, 1), (100, 60), (6000, 3600)]
+            .map(|(calls, seconds)| RateWindow { calls, seconds })
+            .to_vec(),
+    })
+}
+
+/// Reads one page of campaigns.
+pub fn fetch(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) -> Result<Page, Failure> {
+    let mut state = begin(settings, request)?;
+    let window = state.walk.window(LARGEST_PAGE);
+    let response = search(settings, &state, window, request.now, reach.http)?;
+    let rows = rows(&response, window, request.now)?;
+    if rows.is_empty() && state.walk.pages() == 0 && !state.drafts {
+        control(settings, &state, request.now, reach.http)?;
+    }
+    let names: Vec<u64> = rows.iter().map(|row| campaign_row::digest(row)).collect();
+    let budget = usize::try_from(request.budget).unwrap_or(usize::MAX);
+    let turn = state.walk.turn(window, &names, budget).map_err(|_| repeating(&response))?;
+
+    let mut notes = Notes::default();
+    let repeated = (1..names.len()).filter(|&n| names.iter().take(n).any(|name| names.get(n) == Some(name)));
+    repeated.for_each(|_| notes.add(Notice::RepeatedRow));
+    let mut page = Page {
+        records: Vec::new(),
+        rejects: Vec::new(),
+        next: Next::COMPLETE,
+        not_before: rate::not_before(&response, request.now),
+        notes: Vec::new(),
+    };
+    for index in turn.rows {
+        let Some(row) = rows.get(index) else { continue };
+        match read(settings, &state, row, request.now, reach, &mut notes) {
+            Ok(record) => page.records.extend(record),
+            Err(why) => page.rejects.push(why.at(format!("/data/campaigns/{index}"))),
+        }
+    }
+    page.notes = notes.into_list();
+    page.next = next(state, turn.end);
+    Ok(page)
+}
+
+fn begin(settings: &Settings, request: &PageRequest) -> Result<State, Failure> {
+    let created_since = settings.campaigns.created_since;
+    let start = State { run: request.now, created_since, ..State::default() };
+    match &request.position {
+        Position::Start => Ok(start),
+        Position::Cursor(cursor) => {
+            let state: State = cursor.state(CAMPAIGNS)?;
+            if !state.walk.is_sound() {
+                return Err(Failure::new(
+                    FailureKind::Cursor,
+                    "unreadable-cursor",
+                    "The cursor holds numbers that no run comes to.",
+                ));
+            }
+            // Positions in another list mean nothing. The filter is no part of the source key:
+            // changing it must not cost other resources their cursors.
+            Ok(if state.created_since == created_since { state } else { start })
+        }
+        Position::Window(..) => Err(Failure::new(
+            FailureKind::Cursor,
+            "position-not-supported",
+            "Campaigns have no window; they are read whole.",
+        )),
+    }
+}
+
+fn next(mut state: State, end: Option<End>) -> Next {
+    let cut_short = match end {
+        None => return Next::More(Cursor::new(CAMPAIGNS, &state)),
+        Some(End::Complete) => None,
+        Some(End::Truncated(why)) => Some(why.to_owned()),
+    };
+    state.cut_short = state.cut_short.or(cut_short);
+    if state.drafts {
+        return Next::Done { cursor: None, truncated: state.cut_short };
+    }
+    state.drafts = true;
+    state.walk = Walk::default();
+    Next::More(Cursor::new(CAMPAIGNS, &state))
+}
+
+/// The body of a search. No `request_id`: the host names each attempt in the header
+/// `X-MOE-Request-Id`, and where both are there they have to be the same (OpenAPI of campaign
+/// drafts).
+#[derive(Serialize)]
+struct Search<'a> {
+    limit: u64,
+    page: u64,
+    include_child_campaigns: bool,
+    include_archive_campaigns: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    campaign_fields: Option<Fields<'a>>,
+}
+
+// The names of V5: an old name such as `delivery_type` finds nothing, without an error
+// (MD:api/campaigns/search-campaigns-v5-migration.mdx).
+#[derive(Serialize)]
+struct Fields<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<[&'a str; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_date: Option<CreatedDate>,
+}
+
+#[derive(Serialize)]
+struct CreatedDate {
+    from_date: String,
+    to_date: String,
+}
+
+fn search(
+    settings: &Settings,
+    state: &State,
+    window: Window,
+    now: Millis,
+    http: &mut dyn Http,
+) -> Result<HttpResponse, Failure> {
+    let created_date = state.created_since.map(|from| CreatedDate {
+        from_date: time::naive(from),
+        // No campaign is older than tomorrow, in any zone; fixed, so that the list of a run is one.
+        to_date: time::naive(state.run.saturating_add(2 * 86_400_000)),
+    });
+    let status = state.drafts.then_some(["DRAFT"]);
+    let filtered = status.is_some() || created_date.is_some();
+    let body = to_json(&Search {
+        limit: window.limit,
+        page: window.page,
+        include_child_campaigns: true,
+        include_archive_campaigns: true,
+        campaign_fields: filtered.then_some(Fields { status, created_date }),
+    });
+    let request = client::request(settings, ENDPOINT, Method::Post, &["v5", "campaigns", "search"]);
+    let mut request = client::with_body(request, body);
+    // A key lives for a day and brings back the same answer: it has to be another one for every
+    // page that is read, and the same one only where this very unit is run again.
+    let name = [state.run, now, i64::from(state.drafts), i64::from(state.walk.pages())];
+    let mut name: Vec<u8> = name.into_iter().flat_map(i64::to_le_bytes).collect();
+    name.extend_from_slice(settings.workspace_id.as_bytes());
+    name.extend_from_slice(request.body.as_deref().unwrap_or_default());
+    request.headers.push(("idempotency-key".to_owned(), digest::uuid(&name)));
+    client::send(http, &request, KeySlot::Campaigns, now)
+}
+
+/// The rows of an answer.
+fn rows(response: &HttpResponse, window: Window, now: Millis) -> Result<Vec<&RawValue>, Failure> {
+    let answer = errors::success(response, KeySlot::Campaigns, now)?;
+    let rows = answer
+        .raw("data")
+        .and_then(|data| crate::json::Object::parse(data.get())?.raw("campaigns"))
+        .and_then(|rows| elements(rows.get()))
+        .ok_or_else(|| errors::unexpected(response))?;
+    if rows.len() as u64 > window.limit {
+        return Err(Failure::vendor_contract(
+            &response.body,
+            "limit-ignored",
+            "MoEngage answered with more campaigns than were asked for, so that positions in the list mean nothing.",
+        ));
+    }
+    Ok(rows)
+}
+
+/// A filter that MoEngage doesn't understand finds nothing and is no error. So where the filter by
+/// date finds nothing at all, the list is looked at once without it. Drafts can't be held against
+/// such a list: without their filter they are never in it.
+fn control(settings: &Settings, state: &State, now: Millis, http: &mut dyn Http) -> Result<(), Failure> {
+    let Some(since) = state.created_since else { return Ok(()) };
+    let unfiltered = State { run: state.run, ..State::default() };
+    let window = unfiltered.walk.window(LARGEST_PAGE);
+    let response = search(settings, &unfiltered, window, now, http)?;
+    for row in rows(&response, window, now)? {
+        let created = campaign_row::created(row);
+        if created.is_some_and(|created| created >= since) {
+            return Err(Failure::vendor_contract(
+                &response.body,
+                "filter-finds-nothing",
+                "MoEngage finds no campaign by date of creation, although there are some: it does not understand the \
+                 filter.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn repeating(response: &HttpResponse) -> Failure {
+    Failure::vendor_contract(
+        &response.body,
+        "repeating-page",
+        "MoEngage keeps answering with campaigns that it has already given, whichever page is asked for.",
+    )
+}
+
+/// A row's record; none where the row is not to be taken.
+fn read(
+    settings: &Settings,
+    state: &State,
+    row: &RawValue,
+    now: Millis,
+    reach: &mut Reach<'_>,
+    notes: &mut Notes,
+) -> Result<Option<Record>, Refusal> {
+    let row = Row::read(row)?;
+    let body = row.body(notes);
+    // The filter takes days, and what day it is depends on a zone; what is left out here is what
+    // the settings say.
+    if body.created_at.zip(state.created_since).is_some_and(|(created, since)| created < since) {
+        notes.add(Notice::FilterIgnored);
+        return Ok(None);
+    }
+    if is_outdated(&body, reach) {
+        notes.add(Notice::OutdatedVersion);
+        return Ok(None);
+    }
+    campaign_row::record(settings, &body, state.run, now).map(Some)
+}
+
+/// Where versioning is on, a campaign stands in the list once for each version, under one
+/// `campaign_id`. The newest stands for it; which one that is has to be remembered, as nothing
+/// says in which order they come.
+fn is_outdated(body: &campaign::CampaignBody, reach: &mut Reach<'_>) -> bool {
+    let Some(version) = body.version else { return false };
+    let key = format!("campaign-version/{}", body.campaign_id);
+    let known = reach.storage.get(&key).and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
+    if known.is_some_and(|known: u64| known > version) {
+        return true;
+    }
+    if known != Some(version) {
+        // Where the storage is full an older version may come to stand for the campaign.
+        let _ = reach.storage.set(&key, version.to_string().as_bytes());
+    }
+    false
+}
+
+/// The texts of a list; none where it is no list.
+pub(super) fn texts(raw: Option<&RawValue>) -> Option<Vec<String>> {
+    let items = elements(raw?.get())?;
+    Some(items.into_iter().filter_map(|item| Scalar::of(item).text()).map(|text| text.into_owned()).collect())
+}

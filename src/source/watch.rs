@@ -1,0 +1,41 @@
+//! The watch list: every customer id that any door has told of.
+//!
+//! MoEngage has no list of users; Get User answers for ids that are known already. So each door
+//! writes down the ids that pass it, in plugin storage, one empty value for each under
+//! `watch/<uid>`. Writing is blind: looking first would make units that run at the same time
+//! conflict over ids that they share.
+
+use std::collections::BTreeSet;
+
+use super::notes::{Notes, Notice};
+use super::page::Storage;
+use crate::model::ids::MAX_ID_BYTES;
+use crate::model::{CONTACT, Record, Subject};
+use crate::settings::Settings;
+
+/// What stands before the id in a key of the storage.
+pub const PREFIX: &str = "watch/";
+
+/// Writes down the people of these records, where profiles are refreshed at all. Never fails:
+/// what can't be written down is noted.
+pub fn watch(settings: &Settings, records: &[Record], storage: &mut dyn Storage, notes: &mut Notes) {
+    if settings.options.profile_refresh.is_none() {
+        return;
+    }
+    let contacts = records.iter().filter(|record| record.kind == CONTACT);
+    let uids = contacts.filter_map(|record| match &record.subject {
+        Subject::Person(person) => person.external_id.as_deref(),
+        Subject::Object(..) => None,
+    });
+    let uids: BTreeSet<&str> = uids.collect();
+    for uid in uids {
+        if uid.len() > MAX_ID_BYTES {
+            notes.add(Notice::WatchIdTooLong);
+            continue;
+        }
+        let key = format!("{PREFIX}{uid}");
+        if storage.get(&key).is_none() && !storage.set(&key, &[]) {
+            notes.add(Notice::WatchListFull);
+        }
+    }
+}
