@@ -9,7 +9,7 @@
 
 pub(crate) mod assembly;
 mod units;
-mod workers;
+pub(crate) mod workers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

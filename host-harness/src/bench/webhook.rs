@@ -13,6 +13,7 @@ use super::world::{self, Spent};
 use super::{BenchError, Machine, Pace, Shares, Times, Watch, Watched, native};
 use crate::connectors::Connector;
 use crate::host::assembly;
+use crate::host::workers::{LOOK_AGAIN, UNIT_THREADS};
 use crate::pipeline::Step;
 
 /// What to measure.
@@ -209,6 +210,19 @@ impl Host {
     }
 }
 
+/// Runs every unit that is due, on as many threads as a host has for them.
+fn drain(step: &(impl Fn() -> Result<Step, BenchError> + Sync)) -> Result<(), BenchError> {
+    let until_idle = || -> Result<(), BenchError> {
+        while step()? == Step::Worked {}
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..UNIT_THREADS).map(|_| scope.spawn(until_idle)).collect();
+        let panicked = |_| Err(BenchError::Worker("a unit panicked".into()));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+    })
+}
+
 /// The measured process.
 pub fn work(job: &Job) -> Result<(), BenchError> {
     let broken = |error: &dyn std::fmt::Display| BenchError::Worker(error.to_string());
@@ -224,7 +238,7 @@ pub fn work(job: &Job) -> Result<(), BenchError> {
     let go_on = AtomicBool::new(true);
     let step = || parts.pipeline.step().map_err(|error| broken(&error));
     std::thread::scope(|scope| {
-        let mut beside = None;
+        let mut beside = Vec::new();
         loop {
             match process::listen() {
                 // The other process went away: it has what it wanted.
@@ -234,34 +248,33 @@ pub fn work(job: &Job) -> Result<(), BenchError> {
                 }
                 Ok(Order::Usage) => process::answer(&Ok(Usage::now()))?,
                 Ok(Order::Units) => {
-                    beside = Some(scope.spawn(|| {
+                    let steps = || {
                         while go_on.load(Ordering::SeqCst) {
-                            match step() {
-                                Ok(Step::Worked) => {}
-                                Ok(Step::Idle(_)) => std::thread::sleep(std::time::Duration::from_millis(5)),
-                                Err(error) => return Err(error),
+                            if step()? != Step::Worked {
+                                std::thread::sleep(LOOK_AGAIN);
                             }
                         }
                         Ok(())
-                    }));
+                    };
+                    beside.extend((0..UNIT_THREADS).map(|_| scope.spawn(steps)));
                     process::answer(&Ok(()))?;
                 }
                 Ok(Order::Drain) => {
                     go_on.store(false, Ordering::SeqCst);
-                    if let Some(thread) = beside.take() {
+                    for thread in beside.drain(..) {
                         thread
                             .join()
                             .unwrap_or_else(|_| Err(BenchError::Worker("a unit panicked".into())))?;
                     }
                     let watched = Watched::start();
-                    while step()? == Step::Worked {}
+                    drain(&step)?;
                     let pace = watched.pace(spent.events.load(Ordering::Relaxed));
                     let store = config.data_dir.join(crate::host::STORE_FILE);
                     process::answer(&Ok(Drained {
                         units: pace,
                         objects: spent.objects.load(Ordering::Relaxed),
                         actions: spent.actions.load(Ordering::Relaxed),
-                        shares: spent.shares((pace.seconds * 1e9) as u64),
+                        shares: spent.shares((pace.seconds * 1e9) as u64 * UNIT_THREADS as u64),
                         usage: Usage::now(),
                         stored: std::fs::metadata(store).map_or(0, |file| file.len()),
                     }))?;

@@ -15,7 +15,7 @@ use crate::{delivery, pipeline};
 
 /// Longest real wait before looking again. What arrives from outside (a webhook, an operator's
 /// requeue) is seen after at most that long.
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// Real wait after an error of the store.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -23,9 +23,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Real time between two prunings.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
-/// Threads that work on units. One keeps a core busy, and after a crash at most one unit is done
-/// again.
-const UNIT_THREADS: usize = 1;
+/// Threads that work on units: one runs guests while the other commits. After a crash at most what
+/// these had claimed is done again.
+pub(crate) const UNIT_THREADS: usize = 2;
 
 /// Tells every thread to end.
 #[derive(Default)]

@@ -117,6 +117,8 @@ impl Store {
         lock.try_lock().map_err(|_| StoreError::Locked(path.into()))?;
         let mut writer = Connection::open(path)?;
         configure(&writer)?;
+        writer.pragma_update(None, "cache_size", -WRITER_CACHE)?;
+        writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
         migrate(&mut writer)?;
         Ok(Self {
             writer: Mutex::new(writer),
@@ -161,12 +163,23 @@ impl Store {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        transact(&mut self.lock_writer(), body)
+    }
+
+    /// Runs one transaction without waiting for the disk: it survives the end of this process as
+    /// soon as this returns `Ok`, and a power cut once a later [`Store::write`] has returned.
+    pub fn write_unsynced<T, E: From<StoreError>>(
+        &self,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let mut connection = self.lock_writer();
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let value = body(&transaction)?;
-        transaction.commit().map_err(StoreError::from)?;
-        Ok(value)
+        let sync = |connection: &Connection, how: &str| {
+            connection.pragma_update(None, "synchronous", how).map_err(StoreError::from)
+        };
+        sync(&connection, "NORMAL")?;
+        let result = transact(&mut connection, body);
+        sync(&connection, "FULL")?;
+        result
     }
 
     /// Runs a read on a consistent snapshot, without waiting for writers.
@@ -198,6 +211,25 @@ impl Store {
         Ok(reader)
     }
 }
+
+fn transact<T, E: From<StoreError>>(
+    connection: &mut Connection,
+    body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+    let value = body(&transaction)?;
+    transaction.commit().map_err(StoreError::from)?;
+    Ok(value)
+}
+
+/// Pages of the file that the writing connection keeps in memory, in KiB. Ledgers are written at
+/// random places: what falls out of memory is read again and written again.
+const WRITER_CACHE: i64 = 16 * 1024;
+
+/// Pages after which the log is copied into the file; 32 MiB. The rarer, the more often a page that
+/// changed again and again is copied only once.
+const CHECKPOINT: i64 = 8_192;
 
 fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
