@@ -360,18 +360,19 @@ fn every_customer_id_that_passes_is_watched_where_profiles_are_refreshed() {
     assert!(storage.0.is_empty(), "nobody asked for it");
 }
 
-/// Storage that counts what is done to it, and may be full.
+/// Storage that counts what is done to it, may know every key, and may be full.
 #[derive(Default)]
 struct Counting {
     sets: usize,
     reads: usize,
+    knows: bool,
     full: bool,
 }
 
 impl Storage for Counting {
     fn get(&mut self, _: &str) -> Option<Vec<u8>> {
         self.reads += 1;
-        None
+        self.knows.then(Vec::new)
     }
 
     fn set(&mut self, _: &str, value: &[u8]) -> bool {
@@ -387,13 +388,15 @@ impl Storage for Counting {
 }
 
 #[test]
-fn watching_never_reads_and_writes_each_id_once_a_unit() {
+fn watching_looks_at_each_id_once_a_unit_and_writes_only_new_ones() {
     let events: Vec<Value> = (0..50)
         .map(|n| event(json!({"event_uuid": format!("e{n}"), "uid": format!("u{}", n % 5)})))
         .collect();
-    let mut storage = Counting::default();
-    pushed(&settings(), &events, &mut storage);
-    assert_eq!((storage.sets, storage.reads), (5, 0));
+    for (knows, sets) in [(false, 5), (true, 0)] {
+        let mut storage = Counting { knows, ..Counting::default() };
+        pushed(&settings(), &events, &mut storage);
+        assert_eq!((storage.sets, storage.reads), (sets, 5));
+    }
 }
 
 #[test]
