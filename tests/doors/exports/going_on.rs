@@ -49,8 +49,13 @@ fn a_run_goes_on_inside_of_a_file_and_says_how_far_it_is() {
 #[test]
 fn a_budget_of_one_splits_the_records_of_a_line() {
     let mut store = Store::new(S3);
-    store.put(&file("1"), lines(&numbers(0..3)));
+    let mut events = numbers(0..3);
+    for event in &mut events {
+        event["user_attributes"]["u_mb"] = "0170 4567890".into();
+    }
+    store.put(&file("1"), lines(&events));
     let run = run(&settings(S3), &RefCell::new(store), (TODAY, TODAY + DAY), 1);
+    assert_eq!(run.note("phone-without-country"), 3, "noted once for each line");
     let kinds: Vec<_> = run.records.iter().map(|record| record.kind.as_str()).collect();
     assert_eq!(kinds, ["contact", "event", "contact", "event", "contact", "event"]);
     assert_eq!(run.events(), ["uuid-0", "uuid-1", "uuid-2"]);
