@@ -216,6 +216,26 @@ fn a_failure_in_mid_page_is_never_the_end() {
 }
 
 #[test]
+fn a_file_that_takes_longer_than_a_unit_is_waited_for() {
+    let mut store = Store::new(S3);
+    store.put(&file("1"), lines(&numbers(0..10))).put(&file("2"), lines(&numbers(10..20)));
+    let refusal = (HttpErrorKind::RateLimited, "object-not-ready");
+    store.refusals.insert("event_exports_2.json.gz".to_owned(), refusal);
+    let store = RefCell::new(store);
+    let mut run = Run::default();
+    let mut position = WINDOW;
+    for _ in 0..3 {
+        let page = fetch(&settings(S3), &store, position, 1_000).unwrap();
+        assert!(matches!(page.next, moengage_connector::Next::Later(..)));
+        position = Position::Cursor(run.take(page).unwrap());
+    }
+    assert_eq!(run.events().len(), 10, "what came before is not held up");
+    store.borrow_mut().refusals.clear();
+    let cursor = run.take(fetch(&settings(S3), &store, position, 1_000).unwrap());
+    assert_eq!((run.events().len(), cursor), (20, None));
+}
+
+#[test]
 fn a_window_of_today_is_said_to_be_unsettled() {
     let recent = |from: i64| {
         let mut store = Store::new(S3);

@@ -61,11 +61,12 @@ fn store(storage: &'static str, plans: &[Plan]) -> Store {
     store
 }
 
+/// When and by what event a person was last seen like this, by id and body.
+type Newest = BTreeMap<(String, String), (Option<i64>, String)>;
+
 /// Events as they are; of contact records that say the same, the newest observation, however the
 /// pages were cut.
-fn outcome(
-    run: &Run,
-) -> (Vec<String>, BTreeMap<(String, String), (Option<i64>, String)>, Vec<(String, String)>) {
+fn outcome(run: &Run) -> (Vec<String>, Newest, Vec<(String, String)>) {
     let (mut events, mut contacts) = (Vec::new(), BTreeMap::new());
     for record in &run.records {
         let Record { id, body, .. } = record;
