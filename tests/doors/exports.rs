@@ -26,7 +26,7 @@ fn a_line_becomes_the_records_that_streams_makes_of_its_event() {
         json!({"user_attributes": {"moengage_user_id": "m", "u_em": "ann@example.com", "moe_unsubscribe": true}}),
     );
     let mut store = Store::new(S3);
-    store.put(&format!("{}/event_exports_1.json.gz", folder(0)), lines(&[event.clone()]));
+    store.put(&format!("{}/event_exports_1.json.gz", folder(0)), lines(std::slice::from_ref(&event)));
     let run = day(&settings, store);
     let live = crate::reach::handle_webhook(&settings, &request(batch(&[event]))).unwrap().records;
     assert_eq!(run.records.len(), 2);
@@ -291,11 +291,18 @@ fn what_the_store_refuses_says_who_must_act() {
     }
     for (refusal, kind, code) in [
         (
-            (HttpErrorKind::BadAnswer, "object-status-403"),
+            (HttpErrorKind::BadAnswer, "object-forbidden"),
             may("read its objects"),
             "exports-key-lacks-permission",
         ),
         ((HttpErrorKind::BadAnswer, "object-status-500"), FailureKind::Transient, "exports-unavailable"),
+        ((HttpErrorKind::BadAnswer, "clock-skewed"), FailureKind::Transient, "clock-skewed"),
+        (
+            (HttpErrorKind::RateLimited, "object-status-503"),
+            FailureKind::RateLimited(Some(1_000)),
+            "rate-window-closed",
+        ),
+        ((HttpErrorKind::Timeout, "object-too-slow"), FailureKind::Transient, "exports-timeout"),
         ((HttpErrorKind::Unreachable, "spool-unusable"), FailureKind::Transient, "exports-unreachable"),
         ((HttpErrorKind::Denied, "origin-missing"), FailureKind::Config, "exports-not-granted"),
         ((HttpErrorKind::NoSecret, "no-secret"), FailureKind::Config, "missing-secret"),

@@ -333,6 +333,9 @@ mod tests {
         assert_eq!(code(PAGE, "e/", Some("b.json")), "listing-loop");
         assert_eq!(code(PAGE, "f/", None), "listing-of-another-folder");
         assert_eq!(code(&PAGE.replace("e/b.json", "e/a"), "e/", None), "listing-out-of-order");
+        // N24: an empty page that says there is more.
+        let empty = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
+        assert_eq!(code(empty, "e/", None), "listing-loop");
         assert_eq!(code("<html></html>", "e/", None), "listing-unreadable");
         assert_eq!(code(&PAGE.replace("true", "perhaps"), "e/", None), "listing-unreadable");
     }

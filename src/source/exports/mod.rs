@@ -103,13 +103,14 @@ pub fn read(
     let harvest = Harvest::new(settings, &exports.db_name, (state.from, state.to), request.budget);
     let remote = Remote::new(exports, reach, request.now);
     let mut reading = Reading { exports, now: request.now, state, remote, harvest, bytes: 0 };
-    let ended = match reading.folders() {
-        Ok(ended) => ended,
-        Err(Halt::Full) => false,
+    let (ended, not_before) = match reading.folders() {
+        Ok(ended) => (ended, None),
+        Err(Halt::Full) => (false, None),
+        Err(Halt::Later(at)) => (false, Some(at)),
         Err(Halt::Failed(failure)) => return Err(failure),
     };
     let Reading { mut state, harvest, .. } = reading;
-    if !ended && state == before && harvest.is_empty() {
+    if !ended && not_before.is_none() && state == before && harvest.is_empty() {
         return Err(Failure::new(
             FailureKind::Transient,
             "no-progress",
@@ -126,10 +127,10 @@ pub fn read(
         count: if ended { 1_000_000 } else { state.done },
         message: "Parts per million of the run that are done.".to_owned(),
     });
-    let next = if ended {
-        Next::Done { cursor: None, truncated: nothing_found(exports, &state) }
-    } else {
-        Next::More(state.write())
+    let next = match not_before {
+        Some(at) => Next::Later(state.write(), at),
+        None if ended => Next::Done { cursor: None, truncated: nothing_found(exports, &state) },
+        None => Next::More(state.write()),
     };
     Ok(Page { records, rejects, next, not_before: None, notes })
 }
