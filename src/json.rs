@@ -138,7 +138,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let inside = self.deeper()?;
-        let mut keys = BTreeSet::new();
+        let mut keys = Keys::default();
         while let Some(Text(key)) = entries.next_key()? {
             if key == RAW_VALUE_KEY {
                 return Err(self.fail(Fault::ReservedKey));
@@ -149,6 +149,34 @@ impl<'de> Visitor<'de> for Walk<'_> {
             entries.next_value_seed(inside.again())?;
         }
         Ok(())
+    }
+}
+
+/// Keys of one object: a short list is searched faster than a tree.
+struct Keys<K> {
+    few: Vec<K>,
+    many: BTreeSet<K>,
+}
+
+impl<K> Default for Keys<K> {
+    fn default() -> Self {
+        Self { few: Vec::new(), many: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord> Keys<K> {
+    const FEW: usize = 16;
+
+    /// False where the key is there already.
+    fn insert(&mut self, key: K) -> bool {
+        if self.few.contains(&key) || self.many.contains(&key) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+            return true;
+        }
+        self.many.insert(key)
     }
 }
 
@@ -163,7 +191,8 @@ pub struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Object<'a> {
     /// The object that a text is, or nothing where it isn't one.
     pub fn parse(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+        // An error of the parser costs more than a whole small object.
+        begins_with(text, b'{').then(|| serde_json::from_str(text).ok())?
     }
 
     /// The value under a key.
@@ -188,8 +217,8 @@ impl<'a> Object<'a> {
 
     /// True where a key is there twice.
     pub fn has_duplicate(&self) -> bool {
-        let mut keys = BTreeSet::new();
-        !self.entries().all(|(key, _)| keys.insert(key))
+        let mut keys = Keys::default();
+        !self.0.iter().all(|(key, _)| keys.insert(key.as_ref()))
     }
 }
 
@@ -227,7 +256,11 @@ impl Serialize for Object<'_> {
 
 /// The elements of a list, or nothing where the text isn't one.
 pub fn elements(text: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(text).ok()
+    begins_with(text, b'[').then(|| serde_json::from_str(text).ok())?
+}
+
+fn begins_with(text: &str, first: u8) -> bool {
+    text.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(first)
 }
 
 /// True where the text is JSON by its syntax.
@@ -267,6 +300,11 @@ impl<'a> Scalar<'a> {
             },
             _ => Self::Compound,
         }
+    }
+
+    /// True where the value is `null`.
+    pub fn is_null(raw: &RawValue) -> bool {
+        raw.get().starts_with('n')
     }
 
     /// The text, where it is one.

@@ -33,10 +33,16 @@ pub struct Properties(Box<RawValue>);
 /// # Errors
 /// Where they are larger than Brevo takes.
 pub fn of_event(body: &EventBody<'_>) -> Result<Properties, Failure> {
-    let mut json = String::with_capacity(256);
-    json.push('{');
-    json.push_str(&format!("\"{UUID}\":{},\"{CODE}\":{}", to_json(&body.event_uuid), to_json(&body.code)));
-    write_entries(&body.attributes, &[UUID, CODE], &mut json);
+    let mut json = String::with_capacity(512);
+    json.push_str("{\"");
+    json.push_str(UUID);
+    json.push_str("\":");
+    json.push_str(&to_json(&body.event_uuid));
+    json.push_str(",\"");
+    json.push_str(CODE);
+    json.push_str("\":");
+    json.push_str(&to_json(&body.code));
+    write_entries(&body.attributes, &[UUID, CODE], false, &mut json);
     json.push('}');
     if json.len() > MAX_BYTES {
         return Err(too_large());
@@ -54,43 +60,55 @@ fn too_large() -> Failure {
     )
 }
 
-/// Appends the entries of an object, each preceded by a comma.
-fn write_entries(object: &Object<'_>, taken: &[&str], json: &mut String) {
-    for (key, value) in keys(object, taken).iter().zip(object.entries().map(|(_, value)| value)) {
-        if Scalar::of(value) != Scalar::Null {
-            json.push_str(&format!(",{}:", to_json(key)));
-            write_value(value, json);
+/// Appends the entries of an object, a comma before each but the first of its object.
+fn write_entries(object: &Object<'_>, taken: &[&str], mut first: bool, json: &mut String) {
+    let renamed = (!keys_are_fine(object, taken)).then(|| keys(object, taken));
+    for (index, (key, value)) in object.entries().enumerate() {
+        if Scalar::is_null(value) {
+            continue;
         }
+        if !std::mem::take(&mut first) {
+            json.push(',');
+        }
+        // No character that Brevo takes in a key has to be escaped.
+        json.push('"');
+        json.push_str(renamed.as_ref().and_then(|names| names.get(index)).map_or(key, String::as_str));
+        json.push_str("\":");
+        write_value(value, json);
     }
 }
 
 fn write_value(raw: &RawValue, json: &mut String) {
-    let start = json.len();
     if let Some(object) = Object::parse(raw.get()) {
-        write_entries(&object, &[], json);
+        json.push('{');
+        write_entries(&object, &[], true, json);
         json.push('}');
-        open(json, start, '{');
     } else if let Some(items) = elements(raw.get()) {
+        json.push('[');
+        let mut first = true;
         for item in items {
-            if Scalar::of(item) != Scalar::Null {
-                json.push(',');
-                write_value(item, json);
+            if Scalar::is_null(item) {
+                continue;
             }
+            if !std::mem::take(&mut first) {
+                json.push(',');
+            }
+            write_value(item, json);
         }
         json.push(']');
-        open(json, start, '[');
     } else {
         json.push_str(raw.get());
     }
 }
 
-/// Puts the opening bracket in place of the first comma, or before the closing one.
-fn open(json: &mut String, start: usize, bracket: char) {
-    if json.get(start..).is_some_and(|rest| rest.starts_with(',')) {
-        json.replace_range(start..=start, bracket.encode_utf8(&mut [0; 4]));
-    } else {
-        json.insert(start, bracket);
-    }
+/// True where every key can stay as it is, which is nearly always so.
+fn keys_are_fine(object: &Object<'_>, reserved: &[&str]) -> bool {
+    let fine = |key: &str| {
+        (1..=MAX_KEY).contains(&key.len())
+            && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            && !reserved.contains(&key)
+    };
+    object.entries().all(|(key, _)| fine(key)) && !object.has_duplicate()
 }
 
 /// A key that Brevo takes for each key of an object, in its order.

@@ -79,15 +79,18 @@ pub fn handle_webhook(
 
     // Old mail batches came in a Windows code page (JULO keeps a test for it). Broken bytes can
     // only stand inside of strings, so the rest of the batch stays readable.
-    let text = String::from_utf8_lossy(&request.body);
+    let text = match std::str::from_utf8(&request.body) {
+        Ok(text) => std::borrow::Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(&request.body),
+    };
     let was_utf8 = matches!(text, std::borrow::Cow::Borrowed(_));
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
 
-    if !json::is_json(text) {
-        return Err(fail("body-not-json", "The body is not JSON."));
-    }
     let Some(batch) = Object::parse(text) else {
-        return Err(fail("body-not-object", "The body is not a JSON object."));
+        return Err(match json::is_json(text) {
+            true => fail("body-not-object", "The body is not a JSON object."),
+            false => fail("body-not-json", "The body is not JSON."),
+        });
     };
     if batch.has_duplicate() {
         return Err(fail("duplicate-key", "The body names the same key twice."));

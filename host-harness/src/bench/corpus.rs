@@ -81,9 +81,7 @@ impl Corpus {
         }
         body.resize(u32::from_le_bytes(length) as usize, 0);
         self.file.read_exact(body)?;
-        if self.round > 0 {
-            relabel(body, self.round);
-        }
+        relabel(body, self.round);
         Ok(())
     }
 }

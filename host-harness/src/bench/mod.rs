@@ -6,10 +6,13 @@
 //! fails because it is slow.
 
 pub mod corpus;
+pub mod export;
 pub mod http;
 pub mod map;
 pub mod native;
 pub mod process;
+pub mod pull;
+pub mod sources;
 pub mod start;
 pub mod webhook;
 mod world;
@@ -43,6 +46,8 @@ pub enum Job {
     Map(map::Job),
     /// [`start::work`]
     Start(start::Job),
+    /// Reads one resource to its end.
+    Source(sources::Job),
     /// [`webhook::work`]
     Webhook(webhook::Job),
     /// [`native::work`]
@@ -54,6 +59,7 @@ pub fn work() -> Result<(), BenchError> {
     let done = match process::listen()? {
         Job::Map(job) => map::work(&job),
         Job::Start(job) => start::work(&job),
+        Job::Source(job) => sources::work(&job),
         Job::Webhook(job) => webhook::work(&job),
         Job::Native(job) => native::work(&job),
     };

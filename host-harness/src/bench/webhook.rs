@@ -226,7 +226,7 @@ fn drain(step: &(impl Fn() -> Result<Step, BenchError> + Sync)) -> Result<(), Be
 /// The measured process.
 pub fn work(job: &Job) -> Result<(), BenchError> {
     let broken = |error: &dyn std::fmt::Display| BenchError::Worker(error.to_string());
-    let config = world::config(&job.directory)?;
+    let config = world::config(&job.directory, &world::Around::default())?;
     let connectors = Connector::all(&config).map_err(|error| broken(&error))?;
     let spent = Arc::new(Spent::default());
     let parts = assembly::assemble_with(&config, &connectors, &|one| world::timed(one, &spent))
@@ -268,7 +268,7 @@ pub fn work(job: &Job) -> Result<(), BenchError> {
                     }
                     let watched = Watched::start();
                     drain(&step)?;
-                    let pace = watched.pace(spent.events.load(Ordering::Relaxed));
+                    let pace = watched.pace(spent.records.load(Ordering::Relaxed));
                     let store = config.data_dir.join(crate::host::STORE_FILE);
                     process::answer(&Ok(Drained {
                         units: pace,

@@ -6,6 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use stand_ins::bucket;
+use stand_ins::moengage::bulk::Bulk;
+
 use super::BenchError;
 use crate::config::{self, Environment, HostConfig};
 use crate::connectors::{BUILT_IN, Connector, Plugins};
@@ -17,33 +22,67 @@ use crate::unit::{Outcome, Services, Unit, UnitError};
 /// Secret of the webhook.
 pub const SECRET: &str = "bench-webhook-secret";
 
-/// The settings of the measured tenant, as the connector gets them.
-pub const SETTINGS: &str = r#"{"workspace_id":"BENCH","data_center":"01","environment":"live","keys":{"data":"data"},"webhook":{"auth":"basic","user":"tajo","secret":"webhook"},"sync":{"contacts":true,"events":true,"consent":true}}"#;
+/// The settings of the measured tenant where nothing but webhooks is read, as the connector gets them.
+pub const SETTINGS: &str = r#"{"workspace_id":"STANDIN","data_center":"01","environment":"live","keys":{"data":"data"},"webhook":{"auth":"basic","user":"tajo","secret":"webhook"},"sync":{"contacts":true,"events":true,"consent":true}}"#;
+
+/// What stands around the host.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Around {
+    /// Origin of MoEngage's stand-in, where campaigns are read.
+    pub moengage: Option<String>,
+    /// Origin of the store of export files, where those are read.
+    pub exports: Option<String>,
+    /// Host seconds in a real second, and the real time at which both were equal.
+    pub time: Option<(f64, i64)>,
+}
 
 /// A host of one tenant. Nothing listens at the address of its Brevo; nothing is delivered.
-pub fn config(directory: &Path) -> Result<HostConfig, BenchError> {
-    let text = "\
-host:
-  data_dir: ./data
-  intake: 127.0.0.1:0
-  allow_private_addresses: true
-tenants:
-  - name: bench
-    brevo: { account: bench, api_key: \"${BREVO}\", base_url: \"http://127.0.0.1:9/v3\" }
-    connectors:
-      moengage:
-        enabled: true
-        workspace_id: BENCH
-        data_center: \"01\"
-        environment: live
-        keys: { data: \"${DATA}\" }
-        webhook: { auth: basic, user: tajo, secret: \"${WEBHOOK}\" }
-        sync: { contacts: true, events: true, consent: true }
-";
-    let secrets = [("BREVO", "bench-brevo-key"), ("DATA", "bench-data-key"), ("WEBHOOK", SECRET)];
+pub fn config(directory: &Path, around: &Around) -> Result<HostConfig, BenchError> {
+    let mut connector = json!({
+        "enabled": true, "workspace_id": "STANDIN", "data_center": "01", "environment": "live",
+        "keys": { "data": "${DATA}" },
+        "webhook": { "auth": "basic", "user": "tajo", "secret": "${WEBHOOK}" },
+        "sync": { "contacts": true, "events": true, "consent": true },
+        "endpoints": {},
+    });
+    if let Some(origin) = &around.moengage {
+        connector["keys"]["campaigns"] = json!("${CAMPAIGNS}");
+        connector["endpoints"]["data"] = json!(origin);
+        connector["endpoints"]["campaigns"] = json!(origin);
+    }
+    let store = bucket::Options::default();
+    if let Some(origin) = &around.exports {
+        let files = Bulk::default();
+        connector["exports"] = json!({
+            "storage": "s3", "bucket": store.bucket, "region": "eu-central-1",
+            "access_key_id": store.access_key_id, "secret": "${EXPORTS}",
+            "folder": files.folder, "db_name": files.db_name,
+        });
+        connector["endpoints"]["exports-s3"] = json!(origin);
+    }
+    let (factor, epoch) = around.time.unwrap_or((1.0, 0));
+    // JSON is YAML as well.
+    let text = json!({
+        "host": {
+            "data_dir": "./data", "intake": "127.0.0.1:0", "allow_private_addresses": true,
+            "time": { "factor": factor, "epoch": epoch },
+        },
+        "tenants": [{
+            "name": "bench",
+            "brevo": { "account": "bench", "api_key": "${BREVO}", "base_url": "http://127.0.0.1:9/v3" },
+            "connectors": { "moengage": connector },
+        }],
+    });
+    let secrets = [
+        ("BREVO", "bench-brevo-key"),
+        ("DATA", "data-key"),
+        ("CAMPAIGNS", "campaigns-key"),
+        ("EXPORTS", &store.secret),
+        ("WEBHOOK", SECRET),
+    ];
     let secrets: BTreeMap<_, _> =
         secrets.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned().into())).collect();
-    config::parse(text, directory, &Environment::Given(secrets), BUILT_IN).map_err(|problems| {
+    config::parse(&text.to_string(), directory, &Environment::Given(secrets), BUILT_IN).map_err(|problems| {
         let first = problems.first().map(|one| format!("{}: {}", one.path, one.message));
         BenchError::Worker(first.unwrap_or_default())
     })
@@ -68,8 +107,8 @@ pub struct Spent {
     pub map: AtomicU64,
     /// In calls to the vendor.
     pub http: AtomicU64,
-    /// Records that the vendor sent: event records, which every event gives exactly one of.
-    pub events: AtomicU64,
+    /// Records of the vendor: every row and every event gives one record that is no contact.
+    pub records: AtomicU64,
     /// Records of any kind.
     pub objects: AtomicU64,
     /// Actions.
@@ -121,8 +160,8 @@ impl Guest for TimedGuest {
             spent.read.fetch_add(outcome.cost.read_us * 1_000, Relaxed);
             spent.map.fetch_add(outcome.cost.map_us * 1_000, Relaxed);
             spent.objects.fetch_add(outcome.records.len() as u64, Relaxed);
-            let events = outcome.records.iter().filter(|one| one.record.kind == "event").count();
-            spent.events.fetch_add(events as u64, Relaxed);
+            let rows = outcome.records.iter().filter(|one| one.record.kind != "contact").count();
+            spent.records.fetch_add(rows as u64, Relaxed);
             spent.actions.fetch_add(actions(outcome), Relaxed);
         }
         result

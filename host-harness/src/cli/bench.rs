@@ -3,10 +3,11 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use super::terminal::{count, size, table};
+use super::terminal::{count, safe, size, table};
 use super::{Failure, Found, Output};
 use crate::bench::process::Usage;
-use crate::bench::{self, BenchError, Machine, Pace, Shares, Times, map, start, webhook};
+use crate::bench::sources::Run;
+use crate::bench::{self, BenchError, Machine, Pace, Shares, Times, export, map, pull, start, webhook};
 
 /// Measure this build on this machine: records per second and per CPU second, latencies, memory
 ///
@@ -62,6 +63,23 @@ enum Verb {
         #[command(flatten)]
         output: Output,
     },
+    /// Read a list of campaigns by search, fifteen a page, to committed
+    ///
+    /// The clocks of both sides run so fast that the vendor's rate limit does not count.
+    Pull {
+        /// Campaigns of each run, each in a fresh process; a workspace has thousands, not millions
+        #[arg(long, value_delimiter = ',', default_value = "2000,20000", value_name = "N,...")]
+        records: Vec<u64>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Read event export files from a bucket, as a backfill does, to committed
+    Export {
+        #[command(flatten)]
+        sizes: Sizes,
+        #[command(flatten)]
+        output: Output,
+    },
     /// The measured side, for the verbs themselves
     #[command(hide = true)]
     Worker,
@@ -75,13 +93,17 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// In ascending order, so that the last one is the largest.
-    fn sorted(mut self) -> Result<Vec<u64>, Failure> {
-        self.records.sort_unstable();
-        match self.records.first() {
-            Some(1..) => Ok(self.records),
-            _ => Err(Failure::usage("bad-records", "a run needs at least one record", "Leave it out.")),
-        }
+    fn sorted(self) -> Result<Vec<u64>, Failure> {
+        sorted(self.records)
+    }
+}
+
+/// In ascending order, so that the last one is the largest.
+fn sorted(mut sizes: Vec<u64>) -> Result<Vec<u64>, Failure> {
+    sizes.sort_unstable();
+    match sizes.first() {
+        Some(1..) => Ok(sizes),
+        _ => Err(Failure::usage("bad-records", "a run needs at least one record", "Leave it out.")),
     }
 }
 
@@ -102,6 +124,22 @@ pub(super) fn run(args: Args) -> Result<Found, Failure> {
             progress.end();
             if !output.json(&report)? {
                 print_map(&report);
+            }
+        }
+        Verb::Pull { records, output } => {
+            let report = pull::run(&pull::Options { sizes: sorted(records)? }, &mut watch)?;
+            progress.end();
+            if !output.json(&report)? {
+                print_machine(&report.machine);
+                print_sources(&report.runs, "HTTP and serde_json alone", &report.native, report.ratio);
+            }
+        }
+        Verb::Export { sizes, output } => {
+            let report = export::run(&export::Options { sizes: sizes.sorted()? }, &mut watch)?;
+            progress.end();
+            if !output.json(&report)? {
+                print_machine(&report.machine);
+                print_sources(&report.runs, "HTTP, gzip and serde_json alone", &report.native, report.ratio);
             }
         }
         Verb::Start { rounds, output } => {
@@ -243,6 +281,24 @@ fn print_webhook(report: &webhook::Report) {
     println!("  answers at {rate} events per second, units at work: {}", times(&report.steady.answers));
     println!("  HTTP and serde_json alone: {} per CPU second", number(report.native.per_cpu_second as u64));
     println!("  from socket to commit: {} of it", ratio(report.ratio));
+}
+
+fn print_sources(runs: &[Run], alone: &str, native: &Pace, of_native: Option<f64>) {
+    let mut rows = table(["  records", "committed per second", "per CPU second", "units", "peak memory"]);
+    for run in runs {
+        let [wall, cpu] = per_second(&run.pace);
+        let records = format!("  {}", number(run.pace.records));
+        rows.add_row([records, wall, cpu, number(run.units), memory(&run.usage)]);
+    }
+    println!("{rows}\n");
+    for run in runs {
+        println!("  {} records: {}", number(run.pace.records), safe(&run.result));
+        println!("    time            {}", shares(&run.shares));
+        println!("    came to         {} objects, {} actions", number(run.objects), number(run.actions));
+        println!("    stored          {} for each record", size(run.stored as u64));
+    }
+    println!("\n  {alone}: {} per CPU second", number(native.per_cpu_second as u64));
+    println!("  from the first call to the last commit: {} of it", ratio(of_native));
 }
 
 fn shares(shares: &Shares) -> String {
