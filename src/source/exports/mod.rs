@@ -240,7 +240,7 @@ impl Reading<'_, '_> {
     fn begin(&mut self, folder: &Folder<'_>, entry: &Entry) -> Result<(), Halt> {
         let name = entry.name.clone();
         let kind = kind(&name);
-        if kind == FileKind::Other {
+        if kind == FileKind::Other || name.len() > LONGEST_NAME {
             self.harvest.counts.add(Counted::SkippedFile);
             // A name that the cursor could not hold is met again by the next page, if it ends here.
             if name.len() <= LONGEST_NAME && !name.chars().any(|c| c == '\\' || c.is_control()) {
