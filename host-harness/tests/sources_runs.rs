@@ -7,6 +7,7 @@ mod sources;
 use host_harness::host::Units;
 use host_harness::store::runs::{Run, backfill_key, resource_key};
 use sources::*;
+use stand_ins::bucket::Storage;
 use stand_ins::faults::{Fault, Faults, Rule};
 use stand_ins::moengage::exports::{DaySpelling, ExportOptions, Exported, export_files};
 use stand_ins::moengage::generator::Generator;
@@ -77,26 +78,33 @@ fn campaigns_are_read_to_the_end_and_again_without_a_change() {
 
 #[test]
 fn export_files_are_read_whole_and_a_second_time_changes_nothing() {
-    for (storage, options) in [
-        ("plain", options(50)),
-        ("other spelling", ExportOptions { day: DaySpelling::YearFirst, ..options(70) }),
-        ("members", ExportOptions { gzip_members: 3, crlf: true, duplicates: 0.1, ..options(400) }),
+    let s3 = || Setting::default().storage;
+    for (case, storage, options) in [
+        ("plain", s3(), options(50)),
+        ("other spelling", s3(), ExportOptions { day: DaySpelling::YearFirst, ..options(70) }),
+        ("members", s3(), ExportOptions { gzip_members: 3, crlf: true, duplicates: 0.1, ..options(400) }),
+        (
+            "google",
+            Storage::Gcs,
+            ExportOptions { folder: FOLDER.to_owned(), db_name: DB_NAME.to_owned(), ..ExportOptions::gcs() },
+        ),
+        ("nginx", Storage::Https, ExportOptions { hour_folders: true, ..options(60) }),
     ] {
-        let world = World::new();
+        let world = World::with(&Setting { storage, ..Setting::default() });
         let exported = export(&world, 300, &options);
         let units = world.units();
         let run = read_exports(&units);
         assert_complete(&run);
         assert_eq!(run.progress, Some(1_000_000));
         let (first, _) = sums(units.store());
-        assert!(first.agree(), "{storage}: {first:?}");
+        assert!(first.agree(), "{case}: {first:?}");
         let events = exported.truth.events.len() as i64;
-        assert!(first.read >= events, "{storage}: {events} events, {first:?}");
+        assert!(first.read >= events, "{case}: {events} events, {first:?}");
 
         assert_complete(&read_exports(&units));
         let (second, _) = sums(units.store());
-        assert!(second.agree(), "{storage}: {second:?}");
-        assert_eq!(first.actions, second.actions, "{storage}: nothing new was called for");
+        assert!(second.agree(), "{case}: {second:?}");
+        assert_eq!(first.actions, second.actions, "{case}: nothing new was called for");
         assert_eq!(world.bucket.violations(), []);
     }
 }
@@ -161,7 +169,7 @@ fn people_that_any_door_told_of_are_looked_up_and_nobody_is_deleted() {
 /// minutes, because each is a run of its own.
 fn stride() -> usize {
     let given = std::env::var("CUT_STRIDE").ok().map(|text| text.parse().expect("CUT_STRIDE is a number"));
-    given.unwrap_or(11).max(1)
+    given.unwrap_or(17).max(1)
 }
 
 /// Breaks the n-th request of a call off after so many bytes of its answer, one run for each, until
