@@ -1,6 +1,7 @@
 //! The connector through its four doors, natively.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod campaign_filter;
 mod campaigns;
 mod checks;
 mod configure;
@@ -14,6 +15,7 @@ mod robustness;
 mod schemas;
 mod streams;
 mod users;
+mod watch_list;
 
 use moengage_connector::{
     Action, Failure, Log, Mapping, Millis, Person, Record, Settings, Subject, WebhookOutcome, WebhookRequest,
