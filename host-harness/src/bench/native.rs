@@ -85,12 +85,16 @@ fn pages(origin: &str) -> Result<u64, BenchError> {
             .header("authorization", &basic)
             .header("moe-appkey", "STANDIN")
             .header("content-type", "application/json")
+            .header("x-moe-request-id", uuid::Uuid::new_v4().to_string())
             .header("idempotency-key", uuid::Uuid::new_v4().to_string())
             .send(body.to_string())
             .map_err(http_failed)?;
         if answer.status() == 429 {
             std::thread::sleep(std::time::Duration::from_millis(1));
             continue;
+        }
+        if answer.status() != 200 {
+            return Err(BenchError::Worker(format!("the native loop: answered {}", answer.status())));
         }
         let text = answer.body_mut().read_to_vec().map_err(http_failed)?;
         let parsed: serde_json::Value = serde_json::from_slice(&text)

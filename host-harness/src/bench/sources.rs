@@ -44,7 +44,7 @@ pub struct Run {
     pub shares: Shares,
     /// Of the process, after all.
     pub usage: Usage,
-    /// Bytes of the store's file for each record.
+    /// Bytes of the store for each record, its log included.
     pub stored: f64,
     /// How the run ended: `complete`, or why not.
     pub result: String,
@@ -122,8 +122,7 @@ pub fn work(job: &Job) -> Result<(), BenchError> {
         }
     };
     let pace = watched.pace(spent.records.load(Relaxed));
-    let file = config.data_dir.join(crate::host::STORE_FILE);
-    let stored = std::fs::metadata(file).map_or(0, |file| file.len());
+    let stored = world::stored(&config);
     let result = [ended.result.unwrap_or_default(), ended.code.unwrap_or_default()].join(" ");
     process::answer(&Ok(Said::Done(Box::new(Run {
         pace,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,8 @@ pub struct Report {
     pub runs: Vec<Run>,
     /// At a steady rate with units at work.
     pub steady: Steady,
+    /// The disk alone: a batch written to a file of its own and waited for, on the same disk.
+    pub sync: Times,
     /// HTTP and serde_json over the bytes of the largest size.
     pub native: Pace,
     /// Records a CPU second from socket to commit, as a part of the native loop's.
@@ -67,7 +70,7 @@ pub struct Run {
     pub shares: Shares,
     /// Of the process, after all.
     pub usage: Usage,
-    /// Bytes of the store's file for each record.
+    /// Bytes of the store for each record, its log included.
     pub stored: f64,
 }
 
@@ -128,6 +131,7 @@ pub fn run(options: &Options, watch: Watch<'_>) -> Result<Report, BenchError> {
     let mut host = Host::start(&directory.path().join("host-steady"))?;
     let steady = host.steady(&mut open(&path)?, options, watch)?;
     drop(host);
+    let sync = sync(directory.path()).map_err(BenchError::io("the disk"))?;
     let native = native::pushes(&path, most.div_ceil(BATCH as u64), watch)?;
     let ratio = runs.last().map(|run: &Run| {
         let per_record = (run.intake.cpu_seconds + run.units.cpu_seconds) / run.units.records.max(1) as f64;
@@ -140,9 +144,31 @@ pub fn run(options: &Options, watch: Watch<'_>) -> Result<Report, BenchError> {
         record_bytes: corpus::RECORD,
         runs,
         steady,
+        sync,
         native,
         ratio,
     })
+}
+
+/// What the disk alone takes for a batch: no answer can be faster than that.
+fn sync(directory: &Path) -> std::io::Result<Times> {
+    use std::os::unix::fs::FileExt as _;
+    const ROUNDS: u64 = 100;
+    let batch = vec![b'x'; BATCH * corpus::RECORD];
+    let file = std::fs::File::create(directory.join("sync"))?;
+    // As with a log that is written over and over: the file has its size already.
+    for round in 0..ROUNDS {
+        file.write_all_at(&batch, round * batch.len() as u64)?;
+    }
+    file.sync_all()?;
+    let mut took = Vec::new();
+    for round in 0..ROUNDS {
+        let started = Instant::now();
+        file.write_all_at(&batch, round * batch.len() as u64)?;
+        file.sync_data()?;
+        took.push(world::nanoseconds(started));
+    }
+    Ok(Times::of(took))
 }
 
 /// A host without deliveries in a process of its own.
@@ -269,14 +295,13 @@ pub fn work(job: &Job) -> Result<(), BenchError> {
                     let watched = Watched::start();
                     drain(&step)?;
                     let pace = watched.pace(spent.records.load(Ordering::Relaxed));
-                    let store = config.data_dir.join(crate::host::STORE_FILE);
                     process::answer(&Ok(Drained {
                         units: pace,
                         objects: spent.objects.load(Ordering::Relaxed),
                         actions: spent.actions.load(Ordering::Relaxed),
                         shares: spent.shares((pace.seconds * 1e9) as u64 * UNIT_THREADS as u64),
                         usage: Usage::now(),
-                        stored: std::fs::metadata(store).map_or(0, |file| file.len()),
+                        stored: world::stored(&config),
                     }))?;
                 }
             }

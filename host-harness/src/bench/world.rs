@@ -15,6 +15,7 @@ use super::BenchError;
 use crate::config::{self, Environment, HostConfig};
 use crate::connectors::{BUILT_IN, Connector, Plugins};
 use crate::contract::{http, objects};
+use crate::host::STORE_FILE;
 use crate::pipeline::{Guest, Installed, Outside};
 use crate::plugin::{Plugin, RuntimeOptions};
 use crate::unit::{Outcome, Services, Unit, UnitError};
@@ -94,6 +95,12 @@ pub fn plugin(code: &Path) -> Result<Plugin, BenchError> {
     let options = RuntimeOptions { cache: Some(code.to_owned()), ..RuntimeOptions::default() };
     let plugins = Plugins::load(&[Connector::embedded().map_err(broken)?], options).map_err(broken)?;
     plugins.get("moengage").cloned().ok_or_else(|| BenchError::Worker("no connector".into()))
+}
+
+/// Bytes of the store's file and of its log.
+pub fn stored(config: &HostConfig) -> u64 {
+    let size = |name: String| std::fs::metadata(config.data_dir.join(name)).map_or(0, |file| file.len());
+    size(STORE_FILE.into()) + size(format!("{STORE_FILE}-wal"))
 }
 
 /// Nanoseconds at each door, over all units.

@@ -279,6 +279,7 @@ fn print_webhook(report: &webhook::Report) {
     println!();
     let rate = number(report.steady.rate as u64);
     println!("  answers at {rate} events per second, units at work: {}", times(&report.steady.answers));
+    println!("  the disk alone, for one batch: {}", times(&report.sync));
     println!("  HTTP and serde_json alone: {} per CPU second", number(report.native.per_cpu_second as u64));
     println!("  from socket to commit: {} of it", ratio(report.ratio));
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bench;
+mod benchmarks;
 
 use bench::{Bench, CANARY};
 use serde_json::{Value, json};
