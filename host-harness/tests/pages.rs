@@ -162,3 +162,31 @@ fn an_extra_job_runs_once_and_leaves_the_resources_cursor_alone() {
     assert_eq!(jobs(&host), 1);
     assert_eq!(host.job().3, Some(vec![9]));
 }
+
+#[test]
+fn h16_a_page_that_kills_the_host_every_time_is_put_aside() {
+    let host = TestHost::new();
+    host.script(|unit, _| three_pages(unit));
+    host.make_due();
+    let die = || {
+        host.store
+            .write::<_, StoreError>(|tx| {
+                jobs::claim(tx, START)?.expect("it is due");
+                jobs::ensure(tx, &host.installation, START)
+            })
+            .unwrap();
+    };
+    for _ in 0..11 {
+        die();
+    }
+    host.settle();
+    assert_eq!(host.job().1.as_deref(), Some("complete"), "a host that was killed often is no proof");
+    host.make_due();
+    for _ in 0..12 {
+        die();
+    }
+    host.settle();
+    let (due, result, code, _) = host.job();
+    assert_eq!((due, result.as_deref(), code.as_deref()), (None, Some("failed"), Some("unit-kills-host")));
+    assert_eq!(host.letters().len(), 1);
+}

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use host_harness::contract::*;
-use host_harness::store::StoreError;
 use host_harness::store::runs::{self, Refused, Run};
+use host_harness::store::{StoreError, jobs};
 use host_harness::unit::{Outcome, Unit, UnitError, Work};
 use scripted::*;
 
@@ -135,6 +135,26 @@ fn n16_a_backfill_that_failed_goes_on_where_it_stopped() {
     assert_eq!((run.result.as_deref(), run.pages, run.records), (Some("complete"), 4, 4));
     assert_eq!(host.actions().len(), 4);
     host.assert_sums();
+}
+
+#[test]
+fn h01_a_backfill_that_a_dead_host_was_reading_can_be_taken_up() {
+    let host = TestHost::new();
+    host.park_pages();
+    host.script(|unit, _| four_pages(unit));
+    begin(&host).unwrap();
+    host.store.write::<_, StoreError>(|tx| Ok(tx.execute("UPDATE job SET running = 1", [])?)).unwrap();
+    assert_eq!(resume(&host), Ok(()));
+    assert!(!run(&host).unwrap().is_over());
+    // The next host finds out that nobody reads.
+    host.store.write::<_, StoreError>(|tx| jobs::ensure(tx, &host.installation, START)).unwrap();
+    host.store
+        .write::<_, StoreError>(|tx| {
+            Ok(tx.execute("UPDATE job SET due_at = NULL WHERE key LIKE 'resource:%'", [])?)
+        })
+        .unwrap();
+    host.settle();
+    assert_eq!(run(&host).unwrap().result.as_deref(), Some("complete"));
 }
 
 #[test]

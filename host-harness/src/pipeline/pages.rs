@@ -8,6 +8,7 @@ use super::commit::{Origin, commit, log_lines};
 use super::services::UnitServices;
 use super::{Installed, Pipeline, Step, Verdict, storage_full};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
+use crate::crash;
 use crate::store::dead_letters::{self, NewDeadLetter};
 use crate::store::jobs::{self, Job, Read, RunResult, Start};
 use crate::store::{StoreError, jobs as store_jobs};
@@ -35,6 +36,11 @@ impl Pipeline {
                 .write(|tx| jobs::settle(tx, &job, None, RunResult::Failed, Some("not-installed"), now))?;
             return Ok(Step::Worked);
         };
+        crash::point("unit-after-claim");
+        if job.crashes >= self.policy.transient_attempts {
+            self.page_failed(&job, installed, &kills_the_host())?;
+            return Ok(Step::Worked);
+        }
         self.until_no_conflict(|| self.run_page(&job, installed))?;
         Ok(Step::Worked)
     }
@@ -78,17 +84,21 @@ impl Pipeline {
             Ok(outcome) => outcome,
             Err(error) => return self.page_failed(job, installed, &error),
         };
+        crash::point("unit-after-guest");
         let read = account(&mut outcome);
         let origin = Origin { journal: None, resource: Some(&job.resource), received_at: now };
         let committed = self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
             jobs::note_page(tx, job, read)?;
-            self.move_on(tx, job, installed, &outcome, now)
+            self.move_on(tx, job, installed, &outcome, now)?;
+            crash::point("unit-before-commit");
+            Ok(())
         });
         match committed {
             Err(StoreError::StorageQuota) => return self.page_failed(job, installed, &storage_full()),
             other => other?,
         }
+        crash::point("unit-after-commit");
         log_lines(installed, &outcome);
         Ok(())
     }
@@ -200,6 +210,14 @@ fn unknown_cursor_version() -> UnitError {
         "cursor-version",
         "the cursor was written by a version of the connector that this one does not know",
     )
+}
+
+/// Each time the host ended before the page could say why.
+fn kills_the_host() -> UnitError {
+    UnitError::Fault {
+        code: "unit-kills-host".into(),
+        message: "the host died each time this page was read".into(),
+    }
 }
 
 fn other_source() -> UnitError {

@@ -37,6 +37,8 @@ pub struct Job {
     pub source: Option<Digest>,
     /// How often it was claimed since it last came through, this time included.
     pub attempts: u32,
+    /// How often in a row the host died while this was running.
+    pub crashes: u32,
 }
 
 /// What a page adds to the account of a run.
@@ -84,7 +86,7 @@ pub fn ensure(tx: &Transaction<'_>, installation: &Installation, now: Millis) ->
         }
         tx.execute(
             "INSERT INTO job (installation, key, resource, position, due_at) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (installation, key) DO UPDATE SET running = 0, due_at = coalesce(due_at, ?5)",
+             ON CONFLICT (installation, key) DO UPDATE SET due_at = coalesce(due_at, ?5)",
             params![
                 installation.id.0,
                 format!("resource:{}", resource.name),
@@ -95,7 +97,10 @@ pub fn ensure(tx: &Transaction<'_>, installation: &Installation, now: Millis) ->
         )?;
     }
     // A host that died left its jobs marked as running.
-    tx.execute("UPDATE job SET running = 0 WHERE installation = ?1", [installation.id.0])?;
+    tx.execute(
+        "UPDATE job SET running = 0, crashes = crashes + 1 WHERE installation = ?1 AND running = 1",
+        [installation.id.0],
+    )?;
     Ok(())
 }
 
@@ -120,7 +125,7 @@ pub fn claim(tx: &Transaction<'_>, now: Millis) -> Result<Option<Job>, StoreErro
     )?;
     tx.execute("UPDATE job SET running = 1, attempts = attempts + 1 WHERE id = ?1", [id])?;
     let (position, source, mut job) = tx.query_row(
-        "SELECT installation, key, resource, position, source, attempts FROM job WHERE id = ?1",
+        "SELECT installation, key, resource, position, source, attempts, crashes FROM job WHERE id = ?1",
         [id],
         |row| {
             let job = Job {
@@ -131,6 +136,7 @@ pub fn claim(tx: &Transaction<'_>, now: Millis) -> Result<Option<Job>, StoreErro
                 start: Start::Cursor,
                 source: None,
                 attempts: row.get(5)?,
+                crashes: row.get(6)?,
             };
             Ok((row.get::<_, String>(3)?, row.get::<_, Option<Vec<u8>>>(4)?, job))
         },
@@ -172,7 +178,7 @@ pub fn settle(
 ) -> Result<(), StoreError> {
     let attempts = if result == RunResult::Failed { job.attempts } else { 0 };
     tx.execute(
-        "UPDATE job SET running = 0, due_at = ?2, attempts = ?3, finished_at = ?4, result = ?5, code = ?6 WHERE id = ?1",
+        "UPDATE job SET running = 0, crashes = 0, due_at = ?2, attempts = ?3, finished_at = ?4, result = ?5, code = ?6 WHERE id = ?1",
         params![job.id, due, attempts, now, result.as_str(), code],
     )?;
     Ok(())

@@ -106,7 +106,7 @@ pub fn begin_backfill(
     Ok(Ok(()))
 }
 
-/// Takes up a backfill that failed, where it stopped.
+/// Takes up a backfill that failed, where it stopped. One that is being read goes on as it is.
 pub fn resume_backfill(
     tx: &Transaction<'_>,
     installation: InstallationId,
@@ -114,9 +114,8 @@ pub fn resume_backfill(
     now: Millis,
 ) -> Result<Result<(), Refused>, StoreError> {
     let changed = tx.execute(
-        "UPDATE job SET due_at = ?3, attempts = 0
-         WHERE installation = ?1 AND key = ?2 AND running = 0
-           AND coalesce(result, 'more') NOT IN ('complete', 'truncated')",
+        "UPDATE job SET due_at = CASE running WHEN 0 THEN ?3 ELSE due_at END, attempts = 0
+         WHERE installation = ?1 AND key = ?2 AND coalesce(result, 'more') NOT IN ('complete', 'truncated')",
         params![installation.0, backfill_key(resource), now],
     )?;
     Ok(if changed > 0 { Ok(()) } else { Err(Refused::NoSuchRun) })

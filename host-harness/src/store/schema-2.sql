@@ -1,6 +1,7 @@
 -- What an operator sees of a run while it goes on, and under which source settings a job's own
 -- cursor was made.
 ALTER TABLE job ADD COLUMN source BLOB;                       -- digest; null: no cursor of its own yet
+ALTER TABLE job ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0; -- deaths of the host in a row while it ran
 ALTER TABLE job ADD COLUMN started_at INTEGER;                -- of the present or last run
 ALTER TABLE job ADD COLUMN pages INTEGER NOT NULL DEFAULT 0;  -- these four: of the same run
 ALTER TABLE job ADD COLUMN records INTEGER NOT NULL DEFAULT 0;

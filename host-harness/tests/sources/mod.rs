@@ -98,15 +98,21 @@ impl World {
         Self { brevo, moengage, bucket, directory, scale, text: text.to_string() }
     }
 
+    /// What the configuration refers to.
+    pub fn secrets(&self) -> [(&'static str, String); 5] {
+        [
+            ("BREVO", self.brevo.api_key().to_owned()),
+            ("DATA_KEY", "data-key".to_owned()),
+            ("CAMPAIGNS_KEY", "campaigns-key".to_owned()),
+            ("EXPORTS", self.bucket.options().secret.clone()),
+            ("HOOK", "hook-secret".to_owned()),
+        ]
+    }
+
     pub fn config(&self) -> HostConfig {
-        let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned().into());
-        let environment = Environment::Given(BTreeMap::from([
-            secret("BREVO", self.brevo.api_key()),
-            secret("DATA_KEY", "data-key"),
-            secret("CAMPAIGNS_KEY", "campaigns-key"),
-            secret("EXPORTS", &self.bucket.options().secret),
-            secret("HOOK", "hook-secret"),
-        ]));
+        let given: BTreeMap<_, _> =
+            self.secrets().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        let environment = Environment::Given(given);
         config::parse(&self.text, self.directory.path(), &environment, BUILT_IN)
             .unwrap_or_else(|problems| panic!("{problems:#?}\n{}", self.text))
     }
