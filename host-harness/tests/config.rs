@@ -217,6 +217,11 @@ fn bad_files_are_refused_with_line_and_remedy() {
             "private-address 15 tenants[0].connectors.moengage.endpoints.data: plain http is for tests on loopback only | use https, or set `host.allow_private_addresses: true` on a test machine",
         ),
         (
+            "        webhook:\n",
+            "        endpoints: { data: \"https://files.example.com/in\" }\n        webhook:\n",
+            "origin-with-path 15 tenants[0].connectors.moengage.endpoints.data: an origin is scheme, host and port, and nothing after it | leave the path out; a folder belongs into the connector's own settings",
+        ),
+        (
             "      account: main\n",
             "      account: &a main\n",
             "yaml-anchor 7 tenants[0].brevo.account: anchors are not used here | write the value out where it is needed",

@@ -1,6 +1,9 @@
 //! `harness simulate`: a vendor on this machine.
 
+use std::path::PathBuf;
+
 use stand_ins::brevo::{self, Brevo};
+use stand_ins::bucket::{self, Bucket, Storage};
 use stand_ins::clock::Scale;
 use stand_ins::moengage::{self, MoEngage};
 
@@ -22,12 +25,17 @@ pub(super) struct Args {
     /// How much faster than real time its clock runs, from now on
     #[arg(long, default_value_t = 1.0, value_name = "N")]
     factor: f64,
+    /// Files of the bucket: each name below the folder is a key
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Vendor {
     Moengage,
     Brevo,
+    /// An S3 bucket that MoEngage writes export files to
+    Bucket,
 }
 
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
@@ -59,6 +67,22 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
             println!("Brevo at {}", running.url());
             println!("  base_url          {}/v3", running.url());
             println!("  api_key           {}", running.api_key());
+            rest(&running.url(), scale)?;
+        }
+        Vendor::Bucket => {
+            let options = bucket::Options { port: args.port, scale, ..bucket::Options::default() };
+            let running = Bucket::start(options).map_err(not_started)?;
+            if let Some(folder) = &args.files {
+                running.serve_folder("", folder);
+            }
+            let described = running.options();
+            println!("Bucket at {}", running.url());
+            println!("  bucket            {}", described.bucket);
+            if let Storage::S3 { region } = &described.storage {
+                println!("  region            {region}");
+            }
+            println!("  access_key_id     {}", described.access_key_id);
+            println!("  secret            {}", described.secret);
             rest(&running.url(), scale)?;
         }
     }

@@ -100,11 +100,21 @@ fn origins(field: &Field<'_>, allow_private: bool, problems: &mut Problems) -> B
     }
     let Some(block) = super::block::Block::open(field, problems) else { return origins };
     for (entry, value) in block.entries() {
-        if let Some(text) = value.text(problems)
-            && origin(text, &value, allow_private, problems)
-        {
-            origins.insert(entry.key.clone(), text.to_owned());
+        let Some(text) = value.text(problems) else { continue };
+        if !origin(text, &value, allow_private, problems) {
+            continue;
         }
+        let path = text.parse::<http::Uri>().ok().and_then(|uri| uri.path_and_query().cloned());
+        if path.is_some_and(|path| path.as_str() != "/") {
+            value.refuse(
+                "origin-with-path",
+                "an origin is scheme, host and port, and nothing after it",
+                "leave the path out; a folder belongs into the connector's own settings",
+                problems,
+            );
+            continue;
+        }
+        origins.insert(entry.key.clone(), text.to_owned());
     }
     origins
 }
