@@ -191,7 +191,7 @@ guest_tests! {
         let plugin = load("calm");
         let mut outcomes = (0..3).map(|_| {
             let mut outcome = run(&plugin, &webhook("x\ny\nz")).unwrap();
-            outcome.cost.wall_us = 0;
+            (outcome.cost.wall_us, outcome.cost.read_us, outcome.cost.map_us) = (0, 0, 0);
             serde_json::to_string(&outcome).unwrap()
         });
         let first = outcomes.next().unwrap();
