@@ -85,7 +85,8 @@ fn has_target(root: &Path) -> Result<bool, String> {
         }))
 }
 
-fn clean(program: OsString, directory: &Path) -> Command {
+/// A command without what the outer cargo put into the environment.
+pub fn clean(program: OsString, directory: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(directory);
     for (name, _) in std::env::vars_os() {

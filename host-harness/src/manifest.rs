@@ -5,6 +5,7 @@
 //! secret slots, never secrets. A manifest is read whole: every problem is reported at once.
 
 pub mod digest;
+mod grammar;
 pub mod inbound;
 mod parse;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::contract::Problem;
 use digest::Digest;
-pub(crate) use parse::{is_dns_label, is_host_header, is_kebab, is_token};
+pub(crate) use grammar::{is_dns_label, is_host_header, is_kebab, is_token};
 
 /// A checked manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

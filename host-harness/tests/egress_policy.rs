@@ -114,9 +114,21 @@ fn a_granted_request_is_built_by_the_host() {
 }
 
 #[test]
+fn a_path_may_end_with_a_slash_and_hold_no_empty_segment() {
+    let case = Case::new();
+    let ask = |path: &[&str]| request("data", Method::Get, path);
+    let folder = case.permit(ask(&["v1", "customer", "all", ""])).unwrap();
+    assert!(folder.url.ends_with("/v1/customer/all/"), "{}", folder.url);
+    assert!(folder.label.ends_with("/v1/customer/*/"), "{}", folder.label);
+    for bad in [&["v1", "customer", "", "all"][..], &["v1", "customer", "", ""], &[""]] {
+        assert_eq!(case.denied(ask(bad)).code, "bad-path-segment", "{bad:?}");
+    }
+}
+
+#[test]
 fn s04_no_segment_leaves_its_place() {
     let case = Case::new();
-    for bad in ["", ".", "..", "a/b", "../x", "a\\b", "a\0", "a\nb", "\u{7f}"] {
+    for bad in [".", "..", "a/b", "../x", "a\\b", "a\0", "a\nb", "\u{7f}"] {
         let error = case.denied(request("data", Method::Get, &["v1", "customer", bad]));
         assert_eq!(error.code, "bad-path-segment", "{bad:?}");
     }

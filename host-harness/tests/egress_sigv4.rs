@@ -93,13 +93,10 @@ fn request(path: &[String], query: &[(String, String)]) -> Request {
     }
 }
 
-/// What goes out, with the signature that it should have.
-fn signed(
-    wanted: Request,
-    extra: &[(&str, &str)],
-    settings: &Value,
-    secret: &str,
-) -> Result<(Vec<(String, String)>, String, String), (ErrorKind, String)> {
+/// Headers that go out, the signature that they should have, and the one that they have.
+type Outcome = Result<(Vec<(String, String)>, String, String), (ErrorKind, String)>;
+
+fn signed(wanted: Request, extra: &[(&str, &str)], settings: &Value, secret: &str) -> Outcome {
     let manifest = manifest();
     let overrides = BTreeMap::new();
     let grant = Grant { manifest: &manifest, settings, overrides: &overrides, allow_private: false };

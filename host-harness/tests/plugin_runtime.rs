@@ -69,6 +69,8 @@ fn page(settings: &str, resource: &str, position: Position) -> Unit {
 #[derive(Default)]
 struct Snapshot {
     entries: Mutex<BTreeMap<String, (Vec<u8>, u64)>>,
+    /// Everything, where nothing is said.
+    room: Option<u64>,
 }
 
 impl Services for Snapshot {
@@ -89,6 +91,9 @@ impl Services for Snapshot {
         let entries = self.entries.lock().unwrap();
         let keys = entries.keys().filter(|key| key.starts_with(prefix));
         keys.filter(|key| after.is_none_or(|after| key.as_str() > after)).take(limit).cloned().collect()
+    }
+    fn storage_room(&self) -> u64 {
+        self.room.unwrap_or(u64::MAX)
     }
 }
 
@@ -191,6 +196,7 @@ guest_tests! {
         let plugin = load("calm");
         let mut outcomes = (0..3).map(|_| {
             let mut outcome = run(&plugin, &webhook("x\ny\nz")).unwrap();
+            // Real time differs, and nothing else does.
             (outcome.cost.wall_us, outcome.cost.read_us, outcome.cost.map_us) = (0, 0, 0);
             serde_json::to_string(&outcome).unwrap()
         });
@@ -365,6 +371,17 @@ guest_tests! {
             assert!(texts.into_iter().all(|text| !text.chars().any(char::is_control)));
         }
         goes_on(&plugin);
+    }
+
+    "store" a_unit_is_told_that_the_quota_is_used_up_when_it_writes {
+        let plugin = load("store");
+        let lines = "set a 123456\nset b 123456\ndelete a\nset c 1234567890123";
+        let unit = webhook(lines);
+        let services = Arc::new(Snapshot { room: Some(20), ..Snapshot::default() });
+        let outcome = plugin.run(&unit, services).unwrap();
+        let answers: Vec<_> = outcome.notes.iter().map(|note| note.message.as_str()).collect();
+        assert_eq!(answers, ["()", "()", "()", "quota"], "the unit goes on without what has no room");
+        assert_eq!(outcome.storage.writes.len(), 2);
     }
 
     "hoarder" g07_handles_that_are_never_dropped_are_bounded {

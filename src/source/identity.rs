@@ -14,6 +14,8 @@ pub enum Unusable {
     Float,
     /// Not a text and not a number.
     WrongType,
+    /// The contract has no ids with control characters.
+    ControlCharacter,
     /// Longer than any id may be.
     TooLong,
 }
@@ -25,6 +27,7 @@ impl Unusable {
             Self::Unreadable => "unreadable-identity",
             Self::Float => "float-identity",
             Self::WrongType => "wrong-type-identity",
+            Self::ControlCharacter => "control-character-identity",
             Self::TooLong => "identity-too-long",
         }
     }
@@ -45,6 +48,10 @@ pub fn id(value: Option<Scalar<'_>>) -> Result<Option<Cow<'_, str>>, Unusable> {
     }
     if id.contains(char::REPLACEMENT_CHARACTER) {
         return Err(Unusable::Unreadable);
+    }
+    // The contract has no such ids, and a host takes one for a broken connector.
+    if id.chars().any(char::is_control) {
+        return Err(Unusable::ControlCharacter);
     }
     if id.len() > MAX_ID_BYTES {
         return Err(Unusable::TooLong);

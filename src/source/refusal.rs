@@ -38,6 +38,7 @@ impl From<Unusable> for Refusal {
             Unusable::Unreadable => "An id holds bytes that are not UTF-8, so it names nobody for sure.",
             Unusable::Float => "An id is a float that no longer tells which number was meant.",
             Unusable::WrongType => "An id is neither a text nor a number.",
+            Unusable::ControlCharacter => "An id holds a control character, so it names nobody for sure.",
             Unusable::TooLong => "An id is longer than 512 bytes.",
         };
         refusal(why.code(), message, "Send the id as a text from your systems to MoEngage.")

@@ -2,8 +2,8 @@
 //!
 //! MoEngage has no list of users; Get User answers for ids that are known already. So each door
 //! writes down the ids that pass it, in plugin storage, one empty value for each under
-//! `watch/<uid>`. Writing is blind: looking first would make units that run at the same time
-//! conflict over ids that they share.
+//! `watch/<uid>`. Most ids are there already, so it looks first: a write costs a commit far more
+//! than a look, and two units conflict only over an id that is new to both.
 
 use std::collections::BTreeSet;
 

@@ -202,7 +202,7 @@ fn only_what_the_profile_declares_can_be_fetched() {
     settings["keys"] = json!({"data": "data"});
     let settings = parse(&settings);
     let mut vendor = Canned { answer: answer(200, &[], "[]"), asked: Vec::new() };
-    for resource in ["check-campaigns", "campaigns", ""] {
+    for resource in ["check-campaigns", "campaigns", "users", ""] {
         let request =
             PageRequest { resource: resource.to_owned(), position: Position::Start, budget: 1_000, now: NOW };
         let failure = fetch_page(&settings, &request, &mut vendor).unwrap_err();

@@ -45,8 +45,58 @@ fn the_smallest_settings_make_a_profile() {
 fn each_key_brings_its_check() {
     let profile = configure(&plain_settings().to_string()).unwrap();
     let names: Vec<_> = profile.resources.iter().map(|resource| resource.name.as_str()).collect();
-    assert_eq!(names, ["check-data", "check-campaigns", "check-segmentation"]);
+    assert_eq!(names, ["check-data", "check-campaigns", "check-segmentation", "campaigns"]);
     assert_eq!(profile.slots.len(), 4);
+    assert_eq!(profile.cursor_versions, [1]);
+}
+
+#[test]
+fn profiles_are_read_only_where_they_are_asked_for() {
+    let mut settings = plain_settings();
+    settings["options"] = json!({"profile_refresh": "36h"});
+    let profile = configure(&settings.to_string()).unwrap();
+    let users = profile.resources.iter().find(|resource| resource.name == "users").unwrap();
+    assert_eq!((users.cadence, users.page_limit), (36 * 3600, 100));
+    assert_eq!((users.kind.as_str(), users.slot.as_deref()), ("contact", Some("data")));
+    let windows: Vec<_> = users.rate_windows.iter().map(|window| (window.calls, window.seconds)).collect();
+    assert_eq!(windows, [(50, 60)]);
+
+    for (duration, fits) in
+        [("15m", true), ("14m", false), ("30d", true), ("31d", false), ("0h", false), ("1w", false)]
+    {
+        let mut settings = plain_settings();
+        settings["options"] = json!({"profile_refresh": duration});
+        assert_eq!(configure(&settings.to_string()).is_ok(), fits, "{duration}");
+    }
+}
+
+#[test]
+fn what_is_read_needs_its_key() {
+    let mut settings = plain_settings();
+    settings["keys"] = json!({"segmentation": "segmentation"});
+    settings["options"] = json!({"profile_refresh": "1d"});
+    settings["campaigns"] = json!({"created_since": "2025-01-01"});
+    assert_eq!(codes(&settings), [pair("keys.data", "missing-key"), pair("keys.campaigns", "missing-key")]);
+    // One mistake is one problem.
+    settings["keys"] = json!({"data": "s3cr3t", "campaigns": "campaigns"});
+    assert_eq!(codes(&settings), [pair("keys.data", "not-a-secret")]);
+    settings.as_object_mut().unwrap().remove("keys");
+    assert_eq!(codes(&settings).len(), 2);
+}
+
+#[test]
+fn campaigns_are_limited_by_a_day_or_not_at_all() {
+    let since = |value: Value| one_code("campaigns", json!({"created_since": value}));
+    for day in ["soon", "2025-13-01", "2025-02-29", "01/01/2025", "1969-12-31", "2025-01-01T00:00:00Z"] {
+        assert_eq!(since(json!(day)), pair("campaigns.created_since", "bad-date"), "{day}");
+    }
+    assert_eq!(since(json!(2025)), pair("campaigns.created_since", "wrong-type"));
+    assert_eq!(one_code("campaigns", json!({"since": "2025-01-01"})), pair("campaigns.since", "unknown-key"));
+    for fits in [json!({}), json!({"created_since": "2024-02-29"})] {
+        let mut settings = plain_settings();
+        settings["campaigns"] = fits;
+        assert!(configure(&settings.to_string()).is_ok());
+    }
 }
 
 #[test]
@@ -85,7 +135,9 @@ fn every_problem_is_reported_at_once_and_in_order() {
             "e": {"to": "FIRSTNAME", "type": "date"}, "f": "Y", "g": "Y", "h": 7, "i": {"type": "text"}
         },
         "event_mapping": {"A": "with space", "B": "same", "C": "same", "D E": 5, "F": "moengage_email_open"},
-        "options": {"max_event_age": "soon", "unknown_events": "perhaps", "phones": 1, "speed": 9}
+        "options": {"max_event_age": "soon", "unknown_events": "perhaps", "phones": 1, "speed": 9,
+                    "profile_refresh": "1s", "historical_profiles": "all"},
+        "campaigns": {"created_since": "yesterday", "until": 1}
     }"#;
     let found: Vec<_> =
         configure(settings).unwrap_err().into_iter().map(|problem| (problem.path, problem.code)).collect();
@@ -114,6 +166,11 @@ fn every_problem_is_reported_at_once_and_in_order() {
         ("options.unknown_events", "unknown-choice"),
         ("options.phones", "wrong-type"),
         ("options.speed", "unknown-key"),
+        ("options.profile_refresh", "bad-duration"),
+        ("options.historical_profiles", "unknown-choice"),
+        ("campaigns.created_since", "bad-date"),
+        ("campaigns.until", "unknown-key"),
+        ("keys.campaigns", "missing-key"),
         ("event_mapping.C", "duplicate-event-name"),
         ("event_mapping.F", "duplicate-event-name"),
     ];
@@ -166,7 +223,7 @@ fn what_is_no_block_of_keys_is_said_so() {
     }
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(configure(&deep).unwrap_err()[0].code, "too-deep");
-    for key in ["keys", "webhook", "sync", "field_mapping", "event_mapping", "options"] {
+    for key in ["keys", "webhook", "sync", "field_mapping", "event_mapping", "options", "campaigns"] {
         let mut settings = plain_settings();
         settings[key] = json!([1]);
         assert_eq!(codes(&settings)[0], pair(key, "wrong-type"));
@@ -231,7 +288,9 @@ fn only_what_selects_source_data_is_in_the_source_key() {
     };
     let plain = configure(&plain_settings().to_string()).unwrap().source_key;
     assert_eq!(key("field_mapping", json!({"a": "B"})), plain);
-    assert_eq!(key("options", json!({"max_event_age": "7d"})), plain);
+    assert_eq!(key("options", json!({"max_event_age": "7d", "profile_refresh": "1d"})), plain);
+    // Its cursors know the filter by themselves; others must not be lost with it.
+    assert_eq!(key("campaigns", json!({"created_since": "2025-01-01"})), plain);
     assert_ne!(key("environment", json!("test")), plain);
     assert_ne!(key("data_center", json!("02")), plain);
     assert_ne!(key("workspace_id", json!("ABC124")), plain);

@@ -26,7 +26,7 @@ fn a_line_becomes_the_records_that_streams_makes_of_its_event() {
         json!({"user_attributes": {"moengage_user_id": "m", "u_em": "ann@example.com", "moe_unsubscribe": true}}),
     );
     let mut store = Store::new(S3);
-    store.put(&format!("{}/event_exports_1.json.gz", folder(0)), lines(&[event.clone()]));
+    store.put(&format!("{}/event_exports_1.json.gz", folder(0)), lines(std::slice::from_ref(&event)));
     let run = day(&settings, store);
     let live = crate::reach::handle_webhook(&settings, &request(batch(&[event]))).unwrap().records;
     assert_eq!(run.records.len(), 2);
@@ -40,7 +40,7 @@ fn a_line_becomes_the_records_that_streams_makes_of_its_event() {
 
 #[test]
 fn both_spellings_and_hours_are_read_in_the_order_of_days() {
-    for storage in [S3, WEB] {
+    for storage in [S3, "gcs", WEB] {
         let mut store = Store::new(storage);
         let at = |number, days: i64| lines(&[numbered(number, TODAY + days * DAY + 7_000)]);
         store
@@ -48,7 +48,8 @@ fn both_spellings_and_hours_are_read_in_the_order_of_days() {
             .put(&format!("{}/event_exports_b.json", folder_day_first(0)), at(2, 0))
             .put(&format!("{}/export_hour=02/x.json.gz", folder(1)), at(3, 1))
             .put(&format!("{}/export_hour=13/x.json.gz", folder(1)), at(4, 1))
-            .put(&format!("{}/event_exports_c.json.gz", folder_day_first(2)), at(5, 2));
+            .put(&format!("{}/event_exports_c.json.gz", folder_day_first(2)), at(5, 2) + "oops")
+            .put(&format!("{}/export_hour=23/x.json.gz", folder(2)), "oops\n{}");
         let store = RefCell::new(store);
         let run = store::run(&settings(storage), &store, (TODAY, TODAY + 3 * DAY), 1_000);
         let order: Vec<_> = run
@@ -58,7 +59,14 @@ fn both_spellings_and_hours_are_read_in_the_order_of_days() {
             .map(|record| record.observation.id.as_str())
             .collect();
         assert_eq!(order, ["uuid-1", "uuid-2", "uuid-3", "uuid-4", "uuid-5"]);
-        assert_eq!((run.codes(), &run.truncated), (vec![], &None));
+        // Names are the same in every hour, so the hour is in the pointer.
+        let end = format!("event_exports_c.json.gz#{}", at(5, 2).len());
+        let codes = [
+            ("export_hour=23/x.json.gz#0", "line-not-json"),
+            ("export_hour=23/x.json.gz#5", "event-missing"),
+            (end.as_str(), "line-not-json"),
+        ];
+        assert_eq!((run.codes(), &run.truncated), (codes.to_vec(), &None));
         let asked = &store.borrow().asked;
         assert!(asked.iter().all(|request| request.endpoint == format!("exports-{storage}")));
     }
@@ -283,11 +291,18 @@ fn what_the_store_refuses_says_who_must_act() {
     }
     for (refusal, kind, code) in [
         (
-            (HttpErrorKind::BadAnswer, "object-status-403"),
+            (HttpErrorKind::BadAnswer, "object-forbidden"),
             may("read its objects"),
             "exports-key-lacks-permission",
         ),
         ((HttpErrorKind::BadAnswer, "object-status-500"), FailureKind::Transient, "exports-unavailable"),
+        ((HttpErrorKind::BadAnswer, "clock-skewed"), FailureKind::Transient, "clock-skewed"),
+        (
+            (HttpErrorKind::RateLimited, "object-status-503"),
+            FailureKind::RateLimited(Some(1_000)),
+            "rate-window-closed",
+        ),
+        ((HttpErrorKind::Timeout, "object-too-slow"), FailureKind::Transient, "exports-timeout"),
         ((HttpErrorKind::Unreachable, "spool-unusable"), FailureKind::Transient, "exports-unreachable"),
         ((HttpErrorKind::Denied, "origin-missing"), FailureKind::Config, "exports-not-granted"),
         ((HttpErrorKind::NoSecret, "no-secret"), FailureKind::Config, "missing-secret"),

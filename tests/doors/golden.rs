@@ -1,15 +1,20 @@
-//! One batch of the documented shape, through webhook and mapping, held against a file that was
-//! read by a person. `UPDATE_GOLDEN=1` writes the file anew; the difference is then to be read.
+//! One input of the documented shape for each door, through reading and mapping, held against a
+//! file that was read by a person. `UPDATE_GOLDEN=1` writes the files anew; the difference is then
+//! to be read.
 
-use moengage_connector::{Action, Mapping, Person, Record, Subject};
+use moengage_connector::{
+    Action, Http, HttpError, HttpRequest, HttpResponse, Mapping, Note, PageRequest, Person, Position, Reach,
+    Record, Reject, Subject,
+};
 use serde_json::{Value, json};
 
-use crate::reach::handle_webhook;
-use crate::{map, plain, request};
+use crate::reach::{Memory, NoObjects, handle_webhook};
+use crate::{NOW, map, parse, plain, plain_settings, request};
 
-fn person(subject: &Subject) -> Value {
-    let Subject::Person(Person { external_id, email, phone, aliases }) = subject else {
-        panic!("not a person")
+fn subject(subject: &Subject) -> Value {
+    let Person { external_id, email, phone, aliases } = match subject {
+        Subject::Person(person) => person,
+        Subject::Object(kind, key) => return json!(format!("{kind} {key}")),
     };
     let aliases: Vec<_> = aliases.iter().map(|alias| format!("{}={}", alias.kind, alias.value)).collect();
     json!({"external_id": external_id, "email": email, "phone": phone, "aliases": aliases})
@@ -28,7 +33,7 @@ fn record(record: &Record) -> Value {
         Mapping::Nothing(why) => json!(why),
     };
     json!({
-        "id": record.id, "kind": record.kind, "subject": person(&record.subject),
+        "id": record.id, "kind": record.kind, "subject": subject(&record.subject),
         "observation": format!("{} rank {}", record.observation.id, record.observation.rank),
         "occurred": format!("{:?} {:?}", record.occurred.trust, record.occurred.at),
         "body": serde_json::from_str::<Value>(&record.body).unwrap(),
@@ -36,18 +41,52 @@ fn record(record: &Record) -> Value {
     })
 }
 
+fn assert_golden(name: &str, records: &[Record], rejects: &[Reject], notes: &[Note]) {
+    let result = json!({
+        "records": records.iter().map(record).collect::<Vec<_>>(),
+        "rejects": rejects.iter().map(|r| format!("{} {}", r.pointer, r.code)).collect::<Vec<_>>(),
+        "notes": notes.iter().map(|n| format!("{} {}", n.name, n.count)).collect::<Vec<_>>(),
+    });
+    let path = format!("{}/tests/doors/golden/{name}.expected.json", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, format!("{result:#}\n")).unwrap();
+    }
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(format!("{result:#}"), format!("{expected:#}"));
+}
+
+/// A vendor that gives one answer.
+struct Canned(&'static str);
+
+impl Http for Canned {
+    fn send(&mut self, _: &HttpRequest) -> Result<HttpResponse, HttpError> {
+        Ok(HttpResponse { status: 200, headers: Vec::new(), body: self.0.as_bytes().to_vec() })
+    }
+}
+
+fn assert_golden_page(resource: &str, answer: &'static str, watched: &[&str]) {
+    let mut settings = plain_settings();
+    settings["options"] = json!({"profile_refresh": "24h"});
+    let mut storage = Memory(watched.iter().map(|uid| (format!("watch/{uid}"), Vec::new())).collect());
+    let reach = &mut Reach { http: &mut Canned(answer), objects: &mut NoObjects, storage: &mut storage };
+    let request =
+        PageRequest { resource: resource.to_owned(), position: Position::Start, budget: 1_000, now: NOW };
+    let page = moengage_connector::fetch_page(&parse(&settings), &request, reach).unwrap();
+    assert_golden(resource, &page.records, &page.rejects, &page.notes);
+}
+
 #[test]
 fn the_documented_batch() {
     let outcome = handle_webhook(&plain(), &request(include_str!("golden/streams.json"))).unwrap();
-    let result = json!({
-        "records": outcome.records.iter().map(record).collect::<Vec<_>>(),
-        "rejects": outcome.rejects.iter().map(|r| format!("{} {}", r.pointer, r.code)).collect::<Vec<_>>(),
-        "notes": outcome.notes.iter().map(|n| format!("{} {}", n.name, n.count)).collect::<Vec<_>>(),
-    });
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doors/golden/streams.expected.json");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(path, format!("{result:#}\n")).unwrap();
-    }
-    let expected: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert_eq!(format!("{result:#}"), format!("{expected:#}"));
+    assert_golden("streams", &outcome.records, &outcome.rejects, &outcome.notes);
+}
+
+#[test]
+fn the_documented_campaigns() {
+    assert_golden_page("campaigns", include_str!("golden/campaigns.json"), &[]);
+}
+
+#[test]
+fn the_documented_users() {
+    assert_golden_page("users", include_str!("golden/users.json"), &["4000052183", "jane_doe", "john_doe"]);
 }

@@ -1,8 +1,11 @@
 //! The connector through its four doors, natively.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod campaign_filter;
+mod campaigns;
 mod checks;
 mod configure;
+mod envelopes;
 mod exports;
 mod golden;
 mod mapping;
@@ -11,6 +14,8 @@ mod reach;
 mod robustness;
 mod schemas;
 mod streams;
+mod users;
+mod watch_list;
 
 use moengage_connector::{
     Action, Failure, Log, Mapping, Millis, Person, Record, Settings, Subject, WebhookOutcome, WebhookRequest,

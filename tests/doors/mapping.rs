@@ -1,4 +1,4 @@
-use moengage_connector::{FailureKind, Mapping, Provenance, map_record};
+use moengage_connector::{FailureKind, Mapping, Provenance, Record, map_record};
 use serde_json::{Value, json};
 
 use crate::{Lines, NOW, T, actions, contact_record, effects, event_record, map, plain, with};
@@ -108,12 +108,59 @@ fn the_age_limit_follows_the_setting_and_the_door() {
     let not_after = |record| actions(&week, &record).remove(0).not_after;
     assert_eq!(not_after(event_record(&week, json!({}))), Some((T + 7 * 86_400) * 1000));
     let undated = event_record(&week, json!({"event_time": "?"}));
-    assert_eq!(not_after(undated.clone()), Some(NOW + 7 * 86_400_000));
-    for provenance in [Provenance::Backfill, Provenance::Poll] {
-        let mut record = undated.clone();
-        record.provenance = provenance;
-        assert_eq!(not_after(record), Some(0));
+    assert_eq!(not_after(undated), Some(NOW + 7 * 86_400_000));
+}
+
+/// The same record, read later on purpose.
+fn backfilled(mut record: Record) -> Record {
+    record.provenance = Provenance::Backfill;
+    record
+}
+
+#[test]
+fn historical_events_fire_nothing_and_recent_ones_do() {
+    let at = |event_time: Value| backfilled(event_record(&plain(), json!({"event_time": event_time})));
+    let day = 86_400;
+    // A backfill up to now overlaps with the live door, and the age decides there as here.
+    let recent = at(json!(T + 60 - day));
+    assert_eq!(actions(&plain(), &recent)[0].not_after, Some(NOW));
+    assert_eq!(recent.id, event_record(&plain(), json!({})).id);
+    for time in [json!(T + 59 - day), json!(T - 365 * day), json!("?"), json!(T + 3600)] {
+        assert_eq!(nothing(map(&plain(), &at(time.clone())).unwrap()), "historical-event", "{time}");
+        let mut polled = at(time.clone());
+        polled.provenance = Provenance::Poll;
+        assert_eq!(nothing(map(&plain(), &polled).unwrap()), "historical-event", "{time}");
     }
+    let week = with("options", json!({"max_event_age": "7d"}));
+    assert_eq!(slots(&effects(&week, &at(json!(T - 6 * day)))), ["event"]);
+    // A pushed event keeps its limit, so that the host can say that it came too late.
+    let late = event_record(&plain(), json!({"event_time": T - 2 * day}));
+    assert_eq!(actions(&plain(), &late)[0].not_after, Some((T - day) * 1000));
+    // What is dropped anyway is said to be dropped.
+    let dropped = with("event_mapping", json!({"MOE_EMAIL_OPEN": null}));
+    assert_eq!(nothing(map(&dropped, &at(json!(T - 2 * day))).unwrap()), "event-dropped");
+}
+
+#[test]
+fn an_opt_out_counts_however_old_it_is() {
+    let old = json!({"event_code": "MOE_EMAIL_UNSUBSCRIBE", "event_time": T - 3 * 365 * 86_400});
+    let record = backfilled(event_record(&plain(), old));
+    assert_eq!(slots(&effects(&plain(), &record)), ["consent-email"]);
+}
+
+#[test]
+fn historical_profiles_change_what_the_settings_say() {
+    let flags = || user(json!({"moe_unsubscribe": true, "u_fn": "Ann"}));
+    let only = with("options", json!({"historical_profiles": "consent-only"}));
+    let record = backfilled(contact_record(&only, flags()));
+    assert_eq!(slots(&effects(&only, &record)), ["consent-email"]);
+    assert_eq!(slots(&effects(&plain(), &record)), ["consent-email", "contact"]);
+    assert_eq!(slots(&effects(&only, &contact_record(&only, flags()))), ["consent-email", "contact"]);
+    let unflagged = backfilled(contact_record(&only, json!({})));
+    assert_eq!(nothing(map(&only, &unflagged).unwrap()), "historical-profile");
+    let mut polled = unflagged;
+    polled.provenance = Provenance::Poll;
+    assert_eq!(slots(&effects(&only, &polled)), ["contact"]);
 }
 
 #[test]

@@ -216,6 +216,20 @@ proptest! {
     }
 
     #[test]
+    fn n22_a_change_now_and_then_cuts_no_run_short(
+        rows in 0..400_u64, changes in proptest::collection::vec((change(), 0..50_usize), 0..8)
+    ) {
+        let mut script = vec![Vec::new(); 50];
+        for (change, call) in changes {
+            script[call].push(change);
+        }
+        let mut vendor = Vendor::new(rows, script, Serving::Honest);
+        let run = run(&mut vendor, |_| 1_000).unwrap();
+        prop_assert_eq!(run.truncated, None);
+        prop_assert!(vendor.stable.is_subset(&run.read));
+    }
+
+    #[test]
     fn a_list_that_holds_still_is_read_once_and_completely(rows in 0..500_u64, budget in 1..20_u32) {
         let mut vendor = Vendor::new(rows, Vec::new(), Serving::Honest);
         let run = run(&mut vendor, |_| budget).unwrap();

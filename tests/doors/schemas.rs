@@ -1,14 +1,17 @@
 //! What is declared is held against what is made: schemas, targets and the manifest.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use moengage_connector::{
-    Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, PageRequest, Position, Settings, configure,
+    Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, PageRequest, Position, Reach, Settings,
+    configure,
 };
 use serde_json::{Value, json};
 
-use crate::reach::fetch_page;
+use crate::reach::{Memory, NoObjects};
 use crate::{NOW, body, event, map, plain, plain_settings, take};
 
-/// As much of JSON Schema as the two schemas use. An unknown keyword fails.
+/// As much of JSON Schema as the schemas use. An unknown keyword fails.
 fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
     for (keyword, rule) in schema.as_object().unwrap() {
         let ok = match keyword.as_str() {
@@ -18,6 +21,7 @@ fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) 
                 "string" => value.is_string(),
                 "boolean" => value.is_boolean(),
                 "integer" => value.is_i64() || value.is_u64(),
+                "array" => value.is_array(),
                 other => panic!("type {other}"),
             },
             "enum" => rule.as_array().unwrap().contains(value),
@@ -36,6 +40,12 @@ fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) 
                 }
                 true
             }
+            "items" => {
+                for (index, value) in value.as_array().into_iter().flatten().enumerate() {
+                    violations(rule, value, &format!("{at}/{index}"), found);
+                }
+                true
+            }
             "pattern" => {
                 assert_eq!(rule, r"^\+[1-9][0-9]{6,14}$");
                 let digits = value.as_str().unwrap().strip_prefix('+').unwrap_or("");
@@ -51,11 +61,21 @@ fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) 
     }
 }
 
+/// A body against the schema of each door that its kind can come in by.
 pub fn assert_fits_schema(kind: &str, body: &Value) {
-    let profile = configure(&plain_settings().to_string()).unwrap();
-    let (_, schema) = profile.surfaces[0].schemas.iter().find(|(name, _)| name == kind).unwrap();
+    let mut settings = plain_settings();
+    settings["options"] = json!({"profile_refresh": "24h"});
+    let profile = configure(&settings.to_string()).unwrap();
+    let surfaces =
+        profile.surfaces[0].schemas.iter().filter(|(name, _)| name == kind).map(|(_, schema)| schema);
+    let resources =
+        profile.resources.iter().filter(|resource| resource.kind == kind).map(|resource| &resource.schema);
+    let schemas: Vec<_> = surfaces.chain(resources).collect();
+    assert!(!schemas.is_empty(), "no schema for {kind}");
     let mut found = Vec::new();
-    violations(&serde_json::from_str(schema).unwrap(), body, "", &mut found);
+    for schema in schemas {
+        violations(&serde_json::from_str(schema).unwrap(), body, "", &mut found);
+    }
     assert!(found.is_empty(), "{found:?} in {body}");
 }
 
@@ -133,9 +153,11 @@ impl Http for Recorder {
 #[test]
 fn the_manifest_grants_exactly_what_is_used() {
     let manifest: Value = serde_json::from_str(include_str!("../../manifest.json")).unwrap();
-    let settings = Settings::parse(&plain_settings().to_string()).unwrap();
-    let profile = configure(&plain_settings().to_string()).unwrap();
-    let mut endpoints = manifest["endpoints"].as_object().unwrap().clone();
+    let mut settings = plain_settings();
+    settings["options"] = json!({"profile_refresh": "24h"});
+    let profile = configure(&settings.to_string()).unwrap();
+    let settings = Settings::parse(&settings.to_string()).unwrap();
+    let mut used: BTreeMap<String, [BTreeSet<String>; 3]> = BTreeMap::new();
     for resource in &profile.resources {
         let mut recorder = Recorder(Vec::new());
         let request = PageRequest {
@@ -144,22 +166,34 @@ fn the_manifest_grants_exactly_what_is_used() {
             budget: 1_000,
             now: NOW,
         };
-        fetch_page(&settings, &request, &mut recorder).unwrap_err();
+        let mut storage = Memory::default();
+        storage.0.insert("watch/cust-1".to_owned(), Vec::new());
+        let reach = &mut Reach { http: &mut recorder, objects: &mut NoObjects, storage: &mut storage };
+        moengage_connector::fetch_page(&settings, &request, reach).unwrap_err();
         let request = recorder.0.remove(0);
         assert_eq!(request.endpoint, resource.endpoint);
-        let endpoint = endpoints.remove(&request.endpoint).expect("an endpoint for each check");
-        let method = if request.method == Method::Get { "GET" } else { "POST" };
-        assert_eq!(endpoint["methods"], json!([method]));
-        assert_eq!(endpoint["paths"], json!([format!("/{}", request.path.join("/"))]));
-        let headers: Vec<_> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(endpoint["headers"], json!(headers));
+        let [methods, paths, headers] = used.entry(request.endpoint).or_default();
+        methods.insert(if request.method == Method::Get { "GET".to_owned() } else { "POST".to_owned() });
+        paths.insert(format!("/{}", request.path.join("/")));
+        headers.extend(request.headers.into_iter().map(|(name, _)| name));
+        let endpoint = &manifest["endpoints"][&resource.endpoint];
         assert_eq!(endpoint["auth"]["basic"], json!({"user": "workspace_id", "slot": resource.slot}));
         let data_centers = endpoint["variables"]["data_center"]["enum"].as_array().unwrap();
         assert_eq!(data_centers, json!(["01", "02", "03", "04", "05", "06", "101"]).as_array().unwrap());
     }
-    // These are held against the settings where those are tested.
-    endpoints.retain(|name, _| !name.starts_with("exports-"));
-    assert!(endpoints.is_empty(), "granted and not used: {endpoints:?}");
+    let texts = |value: &Value| -> BTreeSet<String> {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let endpoints = manifest["endpoints"].as_object().unwrap();
+    let granted: BTreeMap<String, [BTreeSet<String>; 3]> = endpoints
+        .iter()
+        // Stores of export files are held against their own tests.
+        .filter(|(name, _)| !name.starts_with("exports-"))
+        .map(|(name, endpoint)| {
+            (name.clone(), ["methods", "paths", "headers"].map(|key| texts(&endpoint[key])))
+        })
+        .collect();
+    assert_eq!(used, granted);
     for auth in ["basic", "header", "bearer"] {
         assert!(manifest["inbound"].get(auth).is_some());
     }

@@ -86,6 +86,15 @@ fn an_event_without_uuid_is_rejected_and_the_others_go_on() {
 }
 
 #[test]
+fn an_id_with_a_control_character_costs_its_event_and_nothing_else() {
+    let bad = [json!({"event_uuid": "a\u{7}b"}), json!({"uid": "a\nb"}), json!({"uid": "a\u{9b}b"})];
+    let events: Vec<Value> = bad.into_iter().chain([json!({})]).map(event).collect();
+    let outcome = take(&plain(), &events);
+    assert!(outcome.rejects.iter().all(|reject| reject.code == "control-character-identity"));
+    assert_eq!((outcome.rejects.len(), outcome.records.len()), (3, 2));
+}
+
+#[test]
 fn anonymous_visitors_have_an_event_and_no_contact() {
     let anonymous = json!({"uid": null, "email_id": null, "user_attributes": {"moengage_user_id": "m1"}});
     let outcome = take(&plain(), &[event(anonymous)]);

@@ -179,10 +179,16 @@ impl<'a> Grant<'a> {
 
     /// The escaped path, and the path for logs.
     fn path(&self, request: &Request, endpoint: &Endpoint) -> Result<(String, String), Error> {
-        if request.path.len() > PAIRS || !request.path.iter().all(|segment| is_plain(segment)) {
+        // A last segment that is empty is a slash at the end: the address of a folder.
+        let named = match request.path.split_last() {
+            Some((last, above)) if last.is_empty() && !above.is_empty() => above,
+            _ => &request.path[..],
+        };
+        if request.path.len() > PAIRS || !named.iter().all(|segment| is_plain(segment)) {
             return Err(denied(
                 "bad-path-segment",
-                "a path segment is empty, `.` or `..`, or holds a slash, backslash or control character"
+                "a path segment that is not the last is empty, or one is `.` or `..`, or holds a slash, \
+                 backslash or control character"
                     .into(),
             ));
         }
@@ -218,6 +224,7 @@ impl<'a> Grant<'a> {
             template.push('/');
             match prefix.get(index) {
                 Some(granted) => template.push_str(&granted.to_string()),
+                None if segment.is_empty() => {}
                 None => template.push('*'),
             }
         }

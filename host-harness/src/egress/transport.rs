@@ -4,22 +4,19 @@
 //! every address is judged, and exactly a judged address is dialled. One deadline holds for the
 //! whole exchange. An answer is whole or it is an error.
 
-use std::cell::Cell;
-use std::fmt;
+mod watch;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::{self, HeaderMap, Request, Response, Uri};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector,
-    Transport as Connection,
-};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, RustlsConnector, TcpConnector};
 use ureq::{Agent, Body, Error};
 
-use super::addresses::is_public;
+use self::watch::{Judge, LEFTOVER, REFUSED, SENT, Witness};
 use super::inflate::{Inflate, InflateError};
 use crate::world::{HttpRequest, HttpResponse, Sink, Transport, TransportError, TransportErrorKind as Kind};
 
@@ -315,106 +312,6 @@ fn failure(error: &Error) -> TransportError {
         Error::Io(e) => unreachable(&format!("no connection: {}", e.kind())),
         Error::BadUri(_) | Error::Http(_) | Error::Protocol(_) => bad_request(),
         _ => unreachable("no connection"),
-    }
-}
-
-// ---- what ureq calls back ---------------------------------------------------------------------
-
-// An exchange runs on one thread from beginning to end, so these belong to it.
-thread_local! {
-    /// Bytes of the request were handed to a connection.
-    static SENT: Cell<bool> = const { Cell::new(false) };
-    /// Every address of the name was refused.
-    static REFUSED: Cell<bool> = const { Cell::new(false) };
-    /// A connection was closed with bytes that belong to no answer.
-    static LEFTOVER: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Resolves, and lets judged addresses through.
-#[derive(Debug)]
-struct Judge {
-    any_address: bool,
-    inner: DefaultResolver,
-}
-
-impl Resolver for Judge {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, Error> {
-        let found = self.inner.resolve(uri, config, timeout)?;
-        if self.any_address {
-            return Ok(found);
-        }
-        let mut public = self.empty();
-        for address in found.iter().filter(|address| is_public(address.ip())) {
-            public.push(*address);
-        }
-        if public.is_empty() {
-            REFUSED.set(true);
-            return Err(Error::HostNotFound);
-        }
-        Ok(public)
-    }
-}
-
-/// Stands between ureq and a connection that is ready to use (TLS is already agreed), and notes
-/// when the first byte of a request is handed over.
-#[derive(Debug)]
-struct Witness;
-
-struct Witnessed<C: Connection>(C);
-
-impl<C: Connection> Connector<C> for Witness {
-    type Out = Witnessed<C>;
-
-    fn connect(&self, _: &ConnectionDetails, chained: Option<C>) -> Result<Option<Self::Out>, Error> {
-        Ok(chained.map(Witnessed))
-    }
-}
-
-impl<C: Connection> fmt::Debug for Witnessed<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Witnessed")
-    }
-}
-
-impl<C: Connection> Connection for Witnessed<C> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        self.0.buffers()
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if amount > 0 {
-            SENT.set(true);
-        }
-        self.0.transmit_output(amount, timeout)
-    }
-
-    fn maybe_await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.0.maybe_await_input(timeout)
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.0.await_input(timeout)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.0.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.0.is_tls()
-    }
-}
-
-impl<C: Connection> Drop for Witnessed<C> {
-    fn drop(&mut self) {
-        if !self.0.buffers().input().is_empty() {
-            LEFTOVER.set(true);
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use host_harness::store::runs::{self, Run};
 use host_harness::store::{Store, StoreError};
 use serde_json::{Value, json};
 use stand_ins::brevo::{self, Brevo};
-use stand_ins::bucket::{self, Bucket};
+use stand_ins::bucket::{self, Bucket, Storage};
 use stand_ins::clock::Scale;
 use stand_ins::moengage::{self, MoEngage};
 
@@ -23,6 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const WORKSPACE: &str = "STANDIN";
 pub const FOLDER: &str = "events_acme";
 pub const DB_NAME: &str = "Acme";
+const REGION: &str = "eu-central-1";
 
 /// How a world differs from the plain one.
 pub struct Setting {
@@ -30,13 +31,17 @@ pub struct Setting {
     pub factor: f64,
     /// Under `connectors.moengage.options`.
     pub options: Value,
-    /// Origin of the bucket, where it is not the stand-in's.
-    pub bucket: Option<String>,
+    /// What holds the export files.
+    pub storage: Storage,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { factor: 600.0, options: json!({ "profile_refresh": "1h" }), bucket: None }
+        Self {
+            factor: 600.0,
+            options: json!({ "profile_refresh": "1h" }),
+            storage: Storage::S3 { region: REGION.into() },
+        }
     }
 }
 
@@ -61,23 +66,18 @@ impl World {
         let options = moengage::Options { scale, campaigns: 0, ..moengage::Options::default() };
         assert_eq!(options.workspace_id, WORKSPACE);
         let moengage = MoEngage::start(options).unwrap();
-        let bucket = Bucket::start(bucket::Options { scale, ..bucket::Options::default() }).unwrap();
+        let storage = setting.storage.clone();
+        let bucket = Bucket::start(bucket::Options { scale, storage, ..bucket::Options::default() }).unwrap();
+        let (endpoint, exports) = exports(bucket.options());
         let vendor = moengage.url();
         let connector = json!({
             "enabled": true, "workspace_id": WORKSPACE, "data_center": "01", "environment": "live",
             "keys": { "data": "${DATA_KEY}", "campaigns": "${CAMPAIGNS_KEY}" },
             "webhook": { "auth": "basic", "user": "tajo", "secret": "${HOOK}" },
-            "exports": {
-                "storage": "s3", "bucket": bucket.options().bucket, "region": "eu-central-1",
-                "access_key_id": bucket.options().access_key_id, "secret": "${EXPORTS}",
-                "folder": FOLDER, "db_name": DB_NAME
-            },
+            "exports": exports,
             "field_mapping": { "plan": "PLAN" },
             "options": setting.options,
-            "endpoints": {
-                "data": vendor, "campaigns": vendor, "users": vendor,
-                "exports-s3": setting.bucket.clone().unwrap_or_else(|| bucket.url())
-            }
+            "endpoints": { "data": vendor, "campaigns": vendor, "users": vendor, endpoint: bucket.url() }
         });
         // JSON is YAML as well.
         let text = json!({
@@ -158,6 +158,24 @@ impl World {
         assert_eq!(self.bucket.violations(), []);
         assert!(self.brevo.resubscriptions().is_empty(), "{:?}", self.brevo.resubscriptions());
     }
+}
+
+/// The endpoint that a store is reached by, and the settings for it.
+fn exports(store: &bucket::Options) -> (&'static str, Value) {
+    let (endpoint, mut settings) = match &store.storage {
+        Storage::S3 { region } => (
+            "exports-s3",
+            json!({ "storage": "s3", "bucket": store.bucket, "region": region, "access_key_id": store.access_key_id }),
+        ),
+        Storage::Gcs => (
+            "exports-gcs",
+            json!({ "storage": "gcs", "bucket": store.bucket, "access_key_id": store.access_key_id }),
+        ),
+        Storage::Https => ("exports-https", json!({ "storage": "https", "user": store.access_key_id })),
+    };
+    let common = json!({ "secret": "${EXPORTS}", "folder": FOLDER, "db_name": DB_NAME });
+    settings.as_object_mut().unwrap().extend(common.as_object().unwrap().clone());
+    (endpoint, settings)
 }
 
 pub fn installation(store: &Store) -> InstallationId {

@@ -1,11 +1,9 @@
 //! What the operator should know about a page of export files, counted.
 
-use std::collections::BTreeMap;
-
 use crate::source::notes::Note;
 
 /// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     FileChanged,
     FileVanished,
@@ -16,6 +14,15 @@ pub enum Counted {
 }
 
 impl Counted {
+    const ALL: [Self; 6] = [
+        Self::FileChanged,
+        Self::FileVanished,
+        Self::OtherEnvironment,
+        Self::OutsideWindow,
+        Self::RecentWindow,
+        Self::SkippedFile,
+    ];
+
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::FileChanged => (
@@ -41,18 +48,19 @@ impl Counted {
     }
 }
 
-/// Counts.
+/// Counts, in the order of [`Counted::ALL`].
 #[derive(Debug, Default)]
-pub struct Counts(BTreeMap<Counted, u32>);
+pub struct Counts([u32; Counted::ALL.len()]);
 
 impl Counts {
     pub fn add(&mut self, counted: Counted) {
-        let count = self.0.entry(counted).or_default();
-        *count = count.saturating_add(1);
+        if let Some(count) = self.0.get_mut(counted as usize) {
+            *count = count.saturating_add(1);
+        }
     }
 
     pub fn into_notes(self) -> impl Iterator<Item = Note> {
-        self.0.into_iter().map(|(counted, count)| {
+        Counted::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0).map(|(counted, count)| {
             let (name, message) = counted.words();
             Note { name: name.to_owned(), count, message: message.to_owned() }
         })

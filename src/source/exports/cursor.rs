@@ -1,6 +1,7 @@
 //! Where a read of export files stands.
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::str::FromStr;
 
 use super::dates::{Day, Spelling};
 use super::folders::Days;
@@ -18,10 +19,12 @@ pub const LONGEST_ETAG: usize = 512;
 /// Most names of other databases that are remembered for a file.
 pub const MOST_OTHERS: usize = 8;
 
-/// The whole state of a run, from which any instance can go on. At most 4 KiB as bytes: a name
-/// and an etag hold nothing that JSON writes with more than two bytes each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The whole state of a run, from which any instance can go on.
+///
+/// As bytes it is lines of text (a name and an etag hold no control character), far below the
+/// contract's 4 KiB: numbers in the order of the fields, the name after its mark, and for an open
+/// file its numbers and its etag.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// First instant of the window.
     pub from: Millis,
@@ -46,7 +49,7 @@ pub struct State {
 }
 
 /// Which time through a folder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Round {
     /// Everything.
     #[default]
@@ -58,8 +61,7 @@ pub enum Round {
 }
 
 /// Where in a folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// When the vendor gave the first listing, by its own clock.
     pub listed_at: Option<Millis>,
@@ -78,8 +80,7 @@ pub struct Place {
 }
 
 /// A file that is being read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenFile {
     /// Identity of its content.
     pub etag: String,
@@ -138,15 +139,82 @@ impl State {
                 "The cursor has a format that this build can't read; start the backfill anew.",
             );
         }
-        match serde_json::from_slice::<Self>(&cursor.bytes) {
-            Ok(state) if state.is_sound() => Ok(state),
+        match std::str::from_utf8(&cursor.bytes).ok().and_then(Self::parse) {
+            Some(state) if state.is_sound() => Ok(state),
             _ => refuse("unreadable-cursor", "The cursor can't be read; start the backfill anew."),
         }
     }
 
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.split('\n');
+        let mut words = Words(lines.next()?.split(' '));
+        let mut state = Self {
+            from: words.next()?,
+            to: words.next()?,
+            last: words.next()?,
+            day: words.next()?,
+            second: words.flag()?,
+            files: words.next()?,
+            day_had_files: words.flag()?,
+            late: words.next()?,
+            done: words.next()?,
+            place: Place {
+                round: match words.next::<u8>()? {
+                    0 => Round::First,
+                    1 => Round::Compare,
+                    2 => Round::Second,
+                    _ => return None,
+                },
+                passed: words.next()?,
+                read: words.next()?,
+                left: words.next()?,
+                // The last word, as it may not be there.
+                listed_at: words.0.next().map(str::parse).transpose().ok()?,
+                name: None,
+                file: None,
+            },
+        };
+        words.end()?;
+        state.place.name = match lines.next()?.split_at_checked(1) {
+            None => None,
+            Some(("=", name)) => Some(name.to_owned()),
+            Some(_) => return None,
+        };
+        if let Some(line) = lines.next() {
+            let mut words = Words(line.split(' '));
+            state.place.file = Some(OpenFile {
+                size: words.next()?,
+                offset: words.next()?,
+                passing: words.flag()?,
+                given: words.next()?,
+                changes: words.next()?,
+                others: words.0.map(str::parse).collect::<Result<_, _>>().ok()?,
+                etag: lines.next()?.to_owned(),
+            });
+        }
+        lines.next().is_none().then_some(state)
+    }
+
     /// Writes a cursor.
     pub fn write(&self) -> page::Cursor {
-        page::Cursor { version: VERSION, bytes: crate::json::to_json(self).into_bytes() }
+        let Self { from, to, last, day, second, place, files, day_had_files, late, done } = self;
+        let Place { listed_at, round, passed, name, file, read, left } = place;
+        let (second, had, round) = (u8::from(*second), u8::from(*day_had_files), *round as u8);
+        let mut out = format!(
+            "{from} {to} {last} {day} {second} {files} {had} {late} {done} {round} {passed} {read} {left}"
+        );
+        // Writing to a string can't fail.
+        let _ = listed_at.map_or(Ok(()), |at| write!(out, " {at}"));
+        out.push('\n');
+        if let Some(name) = name {
+            let _ = write!(out, "={name}");
+        }
+        if let Some(OpenFile { etag, size, offset, passing, given, changes, others }) = file {
+            let _ = write!(out, "\n{size} {offset} {} {given} {changes}", u8::from(*passing));
+            let _ = others.iter().try_for_each(|other| write!(out, " {other}"));
+            let _ = write!(out, "\n{etag}");
+        }
+        page::Cursor { version: VERSION, bytes: out.into_bytes() }
     }
 
     /// The days of the run.
@@ -195,6 +263,27 @@ impl State {
         let done = (self.day - days.first) as f64 + of_day;
         let ppm = (done / days.expected() as f64 * 1e6) as u32;
         self.done = self.done.max(ppm.min(999_999));
+    }
+}
+
+/// Words of a line.
+struct Words<'a>(std::str::Split<'a, char>);
+
+impl Words<'_> {
+    fn next<T: FromStr>(&mut self) -> Option<T> {
+        self.0.next()?.parse().ok()
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.0.next()? {
+            "0" => Some(false),
+            "1" => Some(true),
+            _ => None,
+        }
+    }
+
+    fn end(mut self) -> Option<()> {
+        self.0.next().is_none().then_some(())
     }
 }
 

@@ -22,7 +22,7 @@ pub const PAGE_LIMIT: u32 = 10_000;
 /// adds less than 600 KiB.
 const PAGE_WEIGHT: usize = 8 * 1024 * 1024;
 
-/// Longest file name in a pointer, in bytes.
+/// Longest file name in a pointer, in bytes; of longer ones the end.
 const NAME_IN_POINTER: usize = 200;
 
 /// The file that lines come from.
@@ -98,8 +98,10 @@ impl<'a> Harvest<'a> {
         if bytes.is_empty() {
             return None;
         }
-        let text = String::from_utf8_lossy(bytes);
-        let was_utf8 = matches!(text, Cow::Borrowed(_));
+        // Telling whether it is UTF-8 is much faster than looking for what isn't.
+        let text = std::str::from_utf8(bytes);
+        let was_utf8 = text.is_ok();
+        let text = text.map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
         match self.records_of(source, &text, was_utf8) {
             Ok(records) => self.give(source.file, records),
             Err(refusal) => {
@@ -159,17 +161,20 @@ impl<'a> Harvest<'a> {
     fn give(&mut self, file: &mut OpenFile, records: Vec<Record>) -> Option<u8> {
         let before = std::mem::take(&mut file.given);
         for (given, record) in (0_u8..).zip(records) {
-            if given < before || self.merge(&record) {
+            if given < before {
+                continue;
+            }
+            let person = (record.kind == CONTACT).then(|| self.contacts.hasher().hash_one(&record.id));
+            if person.is_some_and(|person| self.merge(person, &record)) {
                 continue;
             }
             if self.room() == 0 {
                 return Some(given);
             }
-            self.weight += weight(&record);
-            if record.kind == CONTACT {
-                let hash = self.contacts.hasher().hash_one(&record.id);
-                self.contacts.insert(hash, self.records.len());
+            if let Some(person) = person {
+                self.contacts.insert(person, self.records.len());
             }
+            self.weight += weight(&record);
             self.records.push(record);
         }
         None
@@ -181,12 +186,8 @@ impl<'a> Harvest<'a> {
     /// This loses nothing: accepting the second one would change no content and only move its
     /// time on, so the newer time alone has the same outcome, whatever the host held before and
     /// whatever follows. Two equal records with a different one in between stay three.
-    fn merge(&mut self, record: &Record) -> bool {
-        if record.kind != CONTACT {
-            return false;
-        }
-        let hash = self.contacts.hasher().hash_one(&record.id);
-        let known = self.contacts.get(&hash).and_then(|&index| self.records.get_mut(index));
+    fn merge(&mut self, person: u64, record: &Record) -> bool {
+        let known = self.contacts.get(&person).and_then(|&index| self.records.get_mut(index));
         let Some(known) = known.filter(|known| known.id == record.id && known.body == record.body) else {
             return false;
         };
@@ -225,10 +226,11 @@ impl<'a> Harvest<'a> {
         );
     }
 
-    /// Rejects a file, or what stands at an offset of it. Pointers hold the file's own name only.
+    /// Rejects a file, or what stands at an offset of it. The pointer has the file's name below the
+    /// folder of its day: nothing of the tenant's own naming.
     pub fn reject(&mut self, name: &str, offset: Option<u64>, code: &str, message: &str, remedy: &str) {
-        let file = name.rsplit('/').next().unwrap_or(name);
-        let file = file.get(..file.floor_char_boundary(NAME_IN_POINTER)).unwrap_or(file);
+        let begin = name.len().saturating_sub(NAME_IN_POINTER);
+        let file = name.get(name.ceil_char_boundary(begin)..).unwrap_or(name);
         self.rejects.push(Reject {
             pointer: offset.map_or_else(|| file.to_owned(), |offset| format!("{file}#{offset}")),
             code: code.to_owned(),

@@ -93,7 +93,7 @@ pub enum Head {
 
 /// Tells by the first piece of a file.
 pub fn head(piece: &[u8]) -> Head {
-    /// Enough that a text in another encoding shows itself.
+    /// Enough to tell text from what is none.
     const LOOK: usize = 512;
     let text = without_mark(piece).trim_ascii_start();
     match text.first() {
@@ -111,9 +111,11 @@ pub fn head(piece: &[u8]) -> Head {
     }
 }
 
-/// True for UTF-8, be it cut at the end.
+/// True where at most an eighth is no text: some broken bytes make no encrypted file, of which more
+/// than a third is none.
 fn is_text(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true)
+    let no_text = |c: &char| *c == char::REPLACEMENT_CHARACTER || (c.is_control() && !c.is_whitespace());
+    String::from_utf8_lossy(bytes).chars().filter(no_text).count() <= bytes.len() / 8
 }
 
 #[cfg(test)]
@@ -133,6 +135,7 @@ mod tests {
             (b"\x85\x02\x0c\x03\xff{\n{", Head::Encrypted),
             (b"\xc1\xc0\x4c\x03\xa1\xb2", Head::Encrypted),
             (b"-----BEGIN PGP MESSAGE-----\n\n{", Head::Encrypted),
+            (b"\x80\"db_name\":1}\n{\"a\":1}\n", Head::Lines),
             (b"<html><body>log in</body></html>\n", Head::Foreign),
             ("ünfug\n".as_bytes(), Head::Foreign),
         ] {

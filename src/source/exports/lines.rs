@@ -82,7 +82,7 @@ impl Lines {
             let taken = rest.skip_until(b'\n').unwrap_or(all);
             let complete = taken > 0 && self.buffer.get(begin + taken - 1) == Some(&b'\n');
             let length = if complete { taken - 1 } else { taken };
-            if !complete && !(self.ended && taken > 0) {
+            if !(complete || self.ended && taken > 0) {
                 if self.passing || length > LONGEST_LINE {
                     let first = !std::mem::replace(&mut self.passing, true);
                     self.at += taken;

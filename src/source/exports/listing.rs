@@ -4,17 +4,16 @@
 //! that order (ListObjectsV2, continued by `start-after`); the listings of a web server are
 //! sorted here, directory by directory, so that a walk through them has the same order.
 
-use std::borrow::Cow;
 use std::vec::IntoIter;
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::Event;
-use serde::Deserialize;
 
 use super::folders::Folder;
 use super::remote::{Halt, Remote};
 use crate::failure::Failure;
+use crate::json::{self, Object, Scalar};
 use crate::model::Millis;
 use crate::source::client::HttpResponse;
 use crate::source::time;
@@ -215,9 +214,12 @@ fn in_order(body: &[u8], prefix: &str, after: Option<&str>) -> Result<(Vec<Entry
     Ok((entries, more))
 }
 
+/// Keys with their times.
+type Keys = Vec<(String, Option<Millis>)>;
+
 /// Keys with their times, and whether there are more: `ListBucketResult` of ListObjectsV2 (Amazon
 /// S3 API; Google's XML API has the same). None where it isn't one, or not whole.
-fn list_objects(text: &str) -> Option<(Vec<(String, Option<Millis>)>, bool)> {
+fn list_objects(text: &str) -> Option<(Keys, bool)> {
     let mut reader = Reader::from_str(text.strip_prefix('\u{FEFF}').unwrap_or(text));
     let mut path: Vec<String> = Vec::new();
     let (mut keys, mut more) = (Vec::new(), None);
@@ -270,35 +272,23 @@ struct Node {
     modified: Option<Millis>,
 }
 
-/// nginx, `ngx_http_autoindex_module`, `autoindex_format json`.
-#[derive(Deserialize)]
-struct Listed<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    mtime: Option<Cow<'a, str>>,
-}
-
-/// The entries of a directory, sorted. None where the body is no listing.
+/// The entries of a directory, sorted. None where the body is no listing of nginx
+/// (`ngx_http_autoindex_module`, `autoindex_format json`).
 fn nodes(body: &[u8], directory: &str) -> Option<Vec<Node>> {
-    let listed: Vec<Listed<'_>> = serde_json::from_slice(body).ok()?;
-    let node = |listed: Listed<'_>| {
-        let is_directory = listed.kind == "directory";
-        let slash = if is_directory { "/" } else { "" };
-        Node {
-            path: format!("{directory}{}{slash}", listed.name),
-            is_directory,
-            modified: listed.mtime.as_deref().and_then(time::instant),
-        }
-    };
-    if listed.iter().any(|listed| listed.name.is_empty() || listed.name.contains('/')) {
-        return None;
+    let mut nodes = Vec::new();
+    for listed in json::elements(std::str::from_utf8(body).ok()?)? {
+        let listed = Object::parse(listed.get())?;
+        let text = |key| listed.get(key).and_then(Scalar::text);
+        let name = text("name").filter(|name| !name.is_empty() && !name.contains('/'))?;
+        let (is_directory, slash) = match &*text("type")? {
+            "file" => (false, ""),
+            "directory" => (true, "/"),
+            _ => continue, // devices and the like
+        };
+        let modified = text("mtime").and_then(|stamp| time::instant(&stamp));
+        nodes.push(Node { path: format!("{directory}{name}{slash}"), is_directory, modified });
     }
-    let read = listed.into_iter().filter(|listed| matches!(&*listed.kind, "file" | "directory"));
-    let mut nodes: Vec<_> = read.map(node).collect();
-    nodes.sort_by(|a, b| a.path.cmp(&b.path));
+    nodes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Some(nodes)
 }
 
@@ -330,6 +320,9 @@ mod tests {
         assert_eq!(code(PAGE, "e/", Some("b.json")), "listing-loop");
         assert_eq!(code(PAGE, "f/", None), "listing-of-another-folder");
         assert_eq!(code(&PAGE.replace("e/b.json", "e/a"), "e/", None), "listing-out-of-order");
+        // N24: an empty page that says there is more.
+        let empty = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
+        assert_eq!(code(empty, "e/", None), "listing-loop");
         assert_eq!(code("<html></html>", "e/", None), "listing-unreadable");
         assert_eq!(code(&PAGE.replace("true", "perhaps"), "e/", None), "listing-unreadable");
     }

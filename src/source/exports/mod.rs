@@ -16,6 +16,7 @@ mod harvest;
 mod line;
 mod lines;
 mod listing;
+mod refused;
 mod remote;
 
 use counts::Counted;
@@ -26,6 +27,7 @@ use harvest::{Harvest, PAGE_LIMIT, Source};
 use line::Head;
 use lines::{Item, LONGEST_LINE, Lines};
 use listing::{Entry, Listing};
+use refused::Refused;
 use remote::{Halt, Opened, Remote};
 
 use super::notes::{Note, Notes};
@@ -101,13 +103,14 @@ pub fn read(
     let harvest = Harvest::new(settings, &exports.db_name, (state.from, state.to), request.budget);
     let remote = Remote::new(exports, reach, request.now);
     let mut reading = Reading { exports, now: request.now, state, remote, harvest, bytes: 0 };
-    let ended = match reading.folders() {
-        Ok(ended) => ended,
-        Err(Halt::Full) => false,
+    let (ended, not_before) = match reading.folders() {
+        Ok(ended) => (ended, None),
+        Err(Halt::Full) => (false, None),
+        Err(Halt::Later(at)) => (false, Some(at)),
         Err(Halt::Failed(failure)) => return Err(failure),
     };
     let Reading { mut state, harvest, .. } = reading;
-    if !ended && state == before && harvest.is_empty() {
+    if !ended && not_before.is_none() && state == before && harvest.is_empty() {
         return Err(Failure::new(
             FailureKind::Transient,
             "no-progress",
@@ -124,10 +127,10 @@ pub fn read(
         count: if ended { 1_000_000 } else { state.done },
         message: "Parts per million of the run that are done.".to_owned(),
     });
-    let next = if ended {
-        Next::Done { cursor: None, truncated: nothing_found(exports, &state) }
-    } else {
-        Next::More(state.write())
+    let next = match not_before {
+        Some(at) => Next::Later(state.write(), at),
+        None if ended => Next::Done { cursor: None, truncated: nothing_found(exports, &state) },
+        None => Next::More(state.write()),
     };
     Ok(Page { records, rejects, next, not_before: None, notes })
 }
@@ -237,7 +240,7 @@ impl Reading<'_, '_> {
     fn begin(&mut self, folder: &Folder<'_>, entry: &Entry) -> Result<(), Halt> {
         let name = entry.name.clone();
         let kind = kind(&name);
-        if kind == FileKind::Other {
+        if kind == FileKind::Other || name.len() > LONGEST_NAME {
             self.harvest.counts.add(Counted::SkippedFile);
             // A name that the cursor could not hold is met again by the next page, if it ends here.
             if name.len() <= LONGEST_NAME && !name.chars().any(|c| c == '\\' || c.is_control()) {
@@ -358,48 +361,6 @@ impl Reading<'_, '_> {
     fn refuse(&mut self, name: &str, refused: Refused) {
         let (code, message, remedy) = refused.words();
         self.harvest.reject(name, None, code, message, remedy);
-    }
-}
-
-/// Why a whole file is refused. The run goes on with the next one.
-#[derive(Clone, Copy, Debug)]
-enum Refused {
-    Encrypted,
-    Foreign,
-    Broken,
-    TooLarge,
-    Restless,
-}
-
-impl Refused {
-    fn words(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Encrypted => (
-                "encrypted-file",
-                "The file is encrypted, or not text at all.",
-                "Switch File Encryption off in the export's connection at MoEngage, or put decrypted files into the folder.",
-            ),
-            Self::Foreign => (
-                "not-an-export-file",
-                "The file has the name of an export, but no line of it is a JSON object.",
-                "Look at the file; if MoEngage wrote it, ask their support.",
-            ),
-            Self::Broken => (
-                "broken-file",
-                "The file is not the gzip that it claims to be.",
-                "Look at the file; if MoEngage wrote it, ask their support. Then run the backfill of its day again.",
-            ),
-            Self::TooLarge => (
-                "file-too-large",
-                "The file is larger, when inflated, than the host keeps for one installation.",
-                "Let the operator raise the host's quota for files, then run the backfill of its day again.",
-            ),
-            Self::Restless => (
-                "file-keeps-changing",
-                "The file was written anew again and again while it was read.",
-                "Find out what writes it, then run the backfill of its day again.",
-            ),
-        }
     }
 }
 

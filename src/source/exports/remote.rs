@@ -10,11 +10,17 @@ use crate::source::rate;
 /// Calls of one unit, of the 64 that the contract allows.
 const CALLS: u32 = 60;
 
+/// What a key needs the right to do.
+const LIST: &str = "list the bucket";
+const READ: &str = "read its objects";
+
 /// Why a page goes no further.
 #[derive(Debug)]
 pub enum Halt {
     /// The unit's calls are used up; what was read so far is a page.
     Full,
+    /// The host is still downloading a file, for longer than a unit; it says when to come back.
+    Later(Millis),
     /// There is no page.
     Failed(Failure),
 }
@@ -80,7 +86,7 @@ impl<'a, 'r> Remote<'a, 'r> {
             404 if self.exports.store.bucket().is_none() => Ok(None),
             status => {
                 let wait = rate::wait(&response, self.now);
-                Err(refused(status, &response.body, "list the bucket", wait).into())
+                Err(refused(status, &response.body, LIST, wait).into())
             }
         }
     }
@@ -96,11 +102,18 @@ impl<'a, 'r> Remote<'a, 'r> {
             "object-changed" => return Ok(Opened::Changed),
             "object-broken" => return Ok(Opened::Broken),
             "object-too-large" => return Ok(Opened::TooLarge),
+            "object-not-ready" => {
+                let wait = i64::try_from(error.retry_after_ms.unwrap_or(0)).unwrap_or(i64::MAX);
+                return Err(Halt::Later(self.now.saturating_add(wait)));
+            }
+            "object-forbidden" => return Err(refused(403, &[], READ, None).into()),
+            "clock-skewed" => return Err(skewed().into()),
+            _ if error.kind != HttpErrorKind::BadAnswer => return Err(no_answer(&error)),
             _ => {}
         }
         match error.code.strip_prefix("object-status-").and_then(|status| status.parse().ok()) {
             Some(404 | 410) => Ok(Opened::Missing),
-            Some(status) => Err(refused(status, &[], "read its objects", error.retry_after_ms).into()),
+            Some(status) => Err(refused(status, &[], READ, None).into()),
             None => Err(no_answer(&error)),
         }
     }
@@ -155,6 +168,14 @@ fn no_answer(error: &HttpError) -> Halt {
     Failure::new(kind, code, message).into()
 }
 
+fn skewed() -> Failure {
+    Failure::new(
+        FailureKind::Transient,
+        "clock-skewed",
+        "The store refuses the signature because this host's clock is wrong; set the clock.",
+    )
+}
+
 /// What an answer means that is no success. `deed` is what the key may not do.
 fn refused(status: u16, body: &[u8], deed: &str, wait: Option<u64>) -> Failure {
     let text = std::str::from_utf8(body).unwrap_or_default();
@@ -163,11 +184,7 @@ fn refused(status: u16, body: &[u8], deed: &str, wait: Option<u64>) -> Failure {
     let word = word.map_or("", |(word, _)| word);
     let auth = || FailureKind::Auth { slot: EXPORTS_SLOT.to_owned() };
     match (status, word) {
-        (_, "RequestTimeTooSkewed") => Failure::new(
-            FailureKind::Transient,
-            "clock-skewed",
-            "The store refuses the signature because this host's clock is wrong; set the clock.",
-        ),
+        (_, "RequestTimeTooSkewed") => skewed(),
         (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
         | (301 | 302 | 307 | 308, _) => Failure::new(
             FailureKind::Config,

@@ -49,8 +49,13 @@ fn a_run_goes_on_inside_of_a_file_and_says_how_far_it_is() {
 #[test]
 fn a_budget_of_one_splits_the_records_of_a_line() {
     let mut store = Store::new(S3);
-    store.put(&file("1"), lines(&numbers(0..3)));
+    let mut events = numbers(0..3);
+    for event in &mut events {
+        event["user_attributes"]["u_mb"] = "0170 4567890".into();
+    }
+    store.put(&file("1"), lines(&events));
     let run = run(&settings(S3), &RefCell::new(store), (TODAY, TODAY + DAY), 1);
+    assert_eq!(run.note("phone-without-country"), 3, "noted once for each line");
     let kinds: Vec<_> = run.records.iter().map(|record| record.kind.as_str()).collect();
     assert_eq!(kinds, ["contact", "event", "contact", "event", "contact", "event"]);
     assert_eq!(run.events(), ["uuid-0", "uuid-1", "uuid-2"]);
@@ -208,6 +213,26 @@ fn a_failure_in_mid_page_is_never_the_end() {
     store.borrow_mut().refusals.clear();
     finish(&store, &mut run, cursor, 1_000);
     assert_eq!(run.events().len(), 20);
+}
+
+#[test]
+fn a_file_that_takes_longer_than_a_unit_is_waited_for() {
+    let mut store = Store::new(S3);
+    store.put(&file("1"), lines(&numbers(0..10))).put(&file("2"), lines(&numbers(10..20)));
+    let refusal = (HttpErrorKind::RateLimited, "object-not-ready");
+    store.refusals.insert("event_exports_2.json.gz".to_owned(), refusal);
+    let store = RefCell::new(store);
+    let mut run = Run::default();
+    let mut position = WINDOW;
+    for _ in 0..3 {
+        let page = fetch(&settings(S3), &store, position, 1_000).unwrap();
+        assert!(matches!(page.next, moengage_connector::Next::Later(..)));
+        position = Position::Cursor(run.take(page).unwrap());
+    }
+    assert_eq!(run.events().len(), 10, "what came before is not held up");
+    store.borrow_mut().refusals.clear();
+    let cursor = run.take(fetch(&settings(S3), &store, position, 1_000).unwrap());
+    assert_eq!((run.events().len(), cursor), (20, None));
 }
 
 #[test]

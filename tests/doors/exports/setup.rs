@@ -60,7 +60,8 @@ fn where_the_files_lie_is_in_the_source_key_and_how_they_are_reached_is_not() {
 
 #[test]
 fn every_problem_of_the_block_has_its_path() {
-    let table: [(&str, Value, &[(&str, &str)]); 27] = [
+    type Row<'a> = (&'a str, Value, &'a [(&'a str, &'a str)]);
+    let table: [Row<'_>; 27] = [
         ("s3", json!({}), &[]),
         ("gcs", json!({}), &[]),
         ("https", json!({}), &[]),

@@ -243,7 +243,7 @@ impl Wire<'_> {
 }
 
 fn error((kind, code): Refusal) -> HttpError {
-    HttpError { kind, code: code.to_owned(), message: "refused".to_owned(), retry_after_ms: None }
+    HttpError { kind, code: code.to_owned(), message: "refused".to_owned(), retry_after_ms: Some(1_000) }
 }
 
 impl Objects for Wire<'_> {
@@ -343,7 +343,10 @@ impl Run {
         }
         match page.next {
             Next::More(cursor) => Some(cursor),
-            Next::Later(..) => panic!("nothing to wait for"),
+            Next::Later(cursor, at) => {
+                assert_eq!(at, LATER + 1_000, "when the host says");
+                Some(cursor)
+            }
             Next::Done { cursor, truncated } => {
                 assert_eq!(cursor, None);
                 self.truncated = truncated;
