@@ -23,9 +23,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Real time between two prunings.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
 
-/// Threads that work on units: one runs guests while the other commits. After a crash at most what
-/// these had claimed is done again.
-pub(crate) const UNIT_THREADS: usize = 2;
+/// Threads that work on units. One keeps a core busy, and after a crash at most one unit is done
+/// again.
+pub(crate) const UNIT_THREADS: usize = 1;
 
 /// Tells every thread to end.
 #[derive(Default)]

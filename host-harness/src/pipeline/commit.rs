@@ -30,28 +30,14 @@ pub(super) fn commit(
     policy: &Policy,
     now: Millis,
 ) -> Result<(), StoreError> {
-    Circle::with(tx, installed.row.destination, |circle| {
-        commit_beside(tx, circle, installed, outcome, origin, policy, now)
-    })
-}
-
-/// The same where other units are committed in the same transaction; `circle` is of the unit's own
-/// destination.
-pub(super) fn commit_beside(
-    tx: &Transaction<'_>,
-    circle: &mut Circle,
-    installed: &Installed,
-    outcome: &Outcome,
-    origin: &Origin<'_>,
-    policy: &Policy,
-    now: Millis,
-) -> Result<(), StoreError> {
     let installation = installed.row.id;
     storage::apply(tx, installation, &outcome.storage)?;
     for job in &outcome.jobs {
         jobs::enqueue(tx, &installed.row, job)?;
     }
-    commit_records(tx, circle, installed, &outcome.records, origin, policy, now)?;
+    Circle::with(tx, installed.row.destination, |circle| {
+        commit_records(tx, circle, installed, &outcome.records, origin, policy, now)
+    })?;
     for reject in &outcome.rejects {
         dead_letters::insert(
             tx,
