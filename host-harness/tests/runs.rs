@@ -4,8 +4,8 @@
 
 mod scripted;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use host_harness::contract::*;
 use host_harness::store::runs::{self, Refused, Run};
@@ -89,6 +89,33 @@ fn a_backfill_reads_its_window_to_the_end_and_stays_to_be_seen() {
         })
         .unwrap();
     assert_eq!(notes, 0, "progress is no sum");
+}
+
+#[test]
+fn the_page_that_is_read_ahead_is_read_once_and_its_failure_counts_only_when_its_turn_comes() {
+    let host = TestHost::new();
+    host.park_pages();
+    let asked: Arc<Mutex<Vec<Option<u8>>>> = Arc::default();
+    let (log, failures) = (asked.clone(), Arc::new(AtomicU32::new(0)));
+    host.script(move |unit, _| {
+        let at = match position(unit) {
+            Position::Cursor(cursor) => Some(cursor.bytes[0]),
+            _ => None,
+        };
+        log.lock().unwrap().push(at);
+        // The first try of page 2 is the one ahead.
+        if at == Some(2) && failures.fetch_add(1, Ordering::SeqCst) == 0 {
+            return failed(FailureKind::Auth("api".into()));
+        }
+        four_pages(unit)
+    });
+    begin(&host).unwrap();
+    host.settle();
+    let run = run(&host).unwrap();
+    assert_eq!((run.result.as_deref(), run.pages, run.records), (Some("complete"), 4, 4));
+    assert_eq!(*asked.lock().unwrap(), [None, Some(1), Some(2), Some(2), Some(3)]);
+    assert!(host.letters().is_empty());
+    host.assert_sums();
 }
 
 #[test]

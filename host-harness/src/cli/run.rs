@@ -44,7 +44,7 @@ pub(super) struct Worker {
 
 enum By {
     /// A host that serves; this process looks on.
-    Host(Store, SystemClock),
+    Host(Box<Store>, SystemClock),
     /// This process.
     Us(Box<Units>),
 }
@@ -55,7 +55,7 @@ impl Whose {
         let location = config::locate(&self.config.config, BUILT_IN)?;
         let path = location.data_dir.join(STORE_FILE);
         let by = if Store::is_in_use(&path) {
-            By::Host(Store::attach(&path)?, SystemClock::new(location.time))
+            By::Host(Box::new(Store::attach(&path)?), SystemClock::new(location.time))
         } else {
             let config = self.config.load()?;
             let connectors = Connector::all(&config)?;

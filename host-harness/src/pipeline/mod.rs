@@ -5,6 +5,7 @@
 //! nothing of it is visible, and after a crash it is simply run again.
 
 mod admit;
+mod ahead;
 mod commit;
 mod pages;
 mod requeued;
@@ -95,13 +96,21 @@ pub struct Pipeline {
     installed: HashMap<InstallationId, Arc<Installed>>,
     /// Journal entries that a thread is working on.
     busy: Mutex<HashSet<i64>>,
+    ahead: ahead::Ahead,
 }
 
 impl Pipeline {
     /// A pipeline for these installations.
     pub fn new(store: Arc<Store>, world: World, policy: Policy, installed: Vec<Arc<Installed>>) -> Self {
         let installed = installed.into_iter().map(|one| (one.row.id, one)).collect();
-        Self { store, world, policy, installed, busy: Mutex::new(HashSet::new()) }
+        Self {
+            store,
+            world,
+            policy,
+            installed,
+            busy: Mutex::new(HashSet::new()),
+            ahead: ahead::Ahead::default(),
+        }
     }
 
     /// Does one due unit of any kind: requeued records first, then webhooks, then pages.

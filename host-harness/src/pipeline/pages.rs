@@ -11,7 +11,7 @@ use crate::contract::{FailureKind, Next, PageRequest, Position};
 use crate::crash;
 use crate::store::dead_letters::{self, NewDeadLetter};
 use crate::store::jobs::{self, Job, Read, RunResult, Start};
-use crate::store::{StoreError, jobs as store_jobs};
+use crate::store::{StoreError, jobs as store_jobs, runs};
 use crate::unit::{Outcome, Unit, UnitError, Work};
 use crate::world::Millis;
 
@@ -64,27 +64,19 @@ impl Pipeline {
         {
             return self.page_failed(job, installed, &unknown_cursor_version());
         }
-        let unit = Unit {
-            settings: installed.settings.clone(),
-            now,
-            work: Work::Page(PageRequest {
-                settings: installed.settings.clone(),
-                resource: job.resource.clone(),
-                position,
-                budget: BUDGET,
-                now,
-            }),
+        let stands_at = match &position {
+            Position::Cursor(cursor) => Some(cursor),
+            _ => None,
         };
-        let services = Arc::new(UnitServices {
-            store: self.store.clone(),
-            installation: row.id,
-            outside: (installed.outside)(&job.resource),
-        });
-        let mut outcome = match installed.guest.run(&unit, services) {
-            Ok(outcome) => outcome,
-            Err(error) => return self.page_failed(job, installed, &error),
+        let mut outcome = match self.ahead.take(job.id, stands_at) {
+            Some(outcome) => outcome,
+            None => match self.reading(installed, &job.resource, position)() {
+                Ok(outcome) => outcome,
+                Err(error) => return self.page_failed(job, installed, &error),
+            },
         };
         crash::point("unit-after-guest");
+        self.read_ahead(job, installed, &outcome);
         let read = account(&mut outcome);
         let origin = Origin { journal: None, resource: Some(&job.resource), received_at: now };
         let committed = self.store.write(|tx| {
@@ -101,6 +93,44 @@ impl Pipeline {
         crash::point("unit-after-commit");
         log_lines(installed, &outcome);
         Ok(())
+    }
+
+    /// A page in a fresh instance, to be read by whichever thread calls it.
+    fn reading(
+        &self,
+        installed: &Arc<Installed>,
+        resource: &str,
+        position: Position,
+    ) -> impl FnOnce() -> Result<Outcome, UnitError> + Send + 'static {
+        let now = self.world.now();
+        let settings = &installed.settings;
+        let request = PageRequest {
+            settings: settings.clone(),
+            resource: resource.to_owned(),
+            position,
+            budget: BUDGET,
+            now,
+        };
+        let unit = Unit { settings: settings.clone(), now, work: Work::Page(request) };
+        let services = UnitServices {
+            store: self.store.clone(),
+            installation: installed.row.id,
+            outside: (installed.outside)(resource),
+        };
+        let guest = installed.guest.clone();
+        move || guest.run(&unit, Arc::new(services))
+    }
+
+    /// Lets the next page of a backfill be read while this one is committed. Not where this one
+    /// writes into the storage, which the next one may read.
+    fn read_ahead(&self, job: &Job, installed: &Arc<Installed>, outcome: &Outcome) {
+        let Some(Next::More(cursor)) = &outcome.next else { return };
+        let may_wait = outcome.not_before.is_some() || !outcome.storage.writes.is_empty();
+        if job.key != runs::backfill_key(&job.resource) || may_wait {
+            return;
+        }
+        let position = Position::Cursor(cursor.clone());
+        self.ahead.begin(job.id, cursor, self.reading(installed, &job.resource, position));
     }
 
     fn move_on(

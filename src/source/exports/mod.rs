@@ -42,7 +42,7 @@ use crate::settings::{EXPORTS_SLOT, Exports, Settings};
 pub const EVENT_EXPORTS: &str = "event-exports";
 
 /// Bytes of lines after which a page ends.
-const PAGE_BYTES: u64 = 4 * 1024 * 1024;
+const PAGE_BYTES: u64 = 2 * 1024 * 1024;
 /// Largest piece of one read, in bytes.
 const LARGEST_READ: u64 = LONGEST_LINE as u64;
 /// Smallest piece of one read, unless the file ends.
