@@ -141,25 +141,48 @@ fn files(history: &[Happening], start_s: i64) -> BTreeMap<String, Vec<u8>> {
 /// What Brevo holds, without what is the account's own business (numbers, times of arrival).
 #[derive(Debug, PartialEq)]
 struct Held {
-    contacts: BTreeMap<String, (Option<String>, bool, BTreeMap<String, Value>)>,
-    events: BTreeMap<String, (String, i64, Option<String>, u32)>,
+    /// By external id.
+    contacts: BTreeMap<String, HeldContact>,
+    /// By MoEngage's uuid.
+    events: BTreeMap<String, HeldEvent>,
+}
+
+#[derive(Debug, PartialEq)]
+struct HeldContact {
+    email: Option<String>,
+    blocked: bool,
+    attributes: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, PartialEq)]
+struct HeldEvent {
+    name: String,
+    /// Milliseconds before the beginning of the world.
+    age: i64,
+    of: Option<String>,
+    times: u32,
 }
 
 fn held(world: &World, start_s: i64) -> Held {
     let contacts = world.brevo.contacts();
     let ext_id = |id: i64| contacts.iter().find(|one| one.id == id).and_then(|one| one.ext_id.clone());
-    let mut events: BTreeMap<String, (String, i64, Option<String>, u32)> = BTreeMap::new();
+    let mut events: BTreeMap<String, HeldEvent> = BTreeMap::new();
     for event in world.brevo.events() {
         let uuid = event.properties["moengage_event_uuid"].as_str().unwrap().to_owned();
         let age = start_s * 1_000 - event.date;
-        let entry = events.entry(uuid).or_insert((event.name, age, event.contact_id.and_then(ext_id), 0));
-        entry.3 += 1;
+        let of = event.contact_id.and_then(ext_id);
+        let held = events.entry(uuid).or_insert(HeldEvent { name: event.name, age, of, times: 0 });
+        held.times += 1;
     }
     let contacts = contacts
         .iter()
         .map(|one| {
-            let key = one.ext_id.clone().unwrap_or_default();
-            (key, (one.email.clone(), one.email_blacklisted, one.attributes.clone()))
+            let held = HeldContact {
+                email: one.email.clone(),
+                blocked: one.email_blacklisted,
+                attributes: one.attributes.clone(),
+            };
+            (one.ext_id.clone().unwrap_or_default(), held)
         })
         .collect();
     Held { contacts, events }
@@ -274,7 +297,7 @@ fn a_planted_difference_is_seen() {
         vec![(Step::Push(0), true), (Step::Push(1), false), (Step::Push(2), false), (Step::Files, true)];
     let whole = play(&history, &order);
     assert_eq!(whole.events.len(), 3);
-    assert!(whole.contacts["cust-0"].1 && !whole.contacts["cust-1"].1, "{whole:?}");
+    assert!(whole.contacts["cust-0"].blocked && !whole.contacts["cust-1"].blocked, "{whole:?}");
     assert_ne!(whole, play(&history[..2], &order));
     assert_ne!(whole, play(&[history[0].clone(), history[2].clone()], &order));
 }
