@@ -1,6 +1,6 @@
 //! Builds the connector of this repository, so that the host can embed it.
 //!
-//! The bytes are those of `cargo build --release --target wasm32-wasip2` at the root.
+//! The bytes are those of `cargo rustc --release --target wasm32-wasip2 --lib --crate-type cdylib` at the root.
 
 #![allow(clippy::expect_used, clippy::panic)] // a build script's errors are panics by convention
 
@@ -19,7 +19,7 @@ fn main() {
     }
     println!("cargo::rerun-if-changed=build");
 
-    let release = match wasm::build(root, &["moengage-connector"], &out.join("component")) {
+    let release = match wasm::component(root, "moengage-connector", &out.join("component")) {
         Ok(release) => release,
         Err(reason) => {
             eprintln!("{reason}");

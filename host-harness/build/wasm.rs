@@ -23,23 +23,35 @@ const KEPT: [&str; 9] = [
     "RUST_MIN_STACK",
 ];
 
-/// Builds packages (all of the workspace where none is named) in release, and returns the
-/// directory with the `.wasm` files.
-///
-/// The outer cargo's flags, wrappers, profiles and target directory are kept out, so that the
-/// bytes are those of plain `cargo build --release --target wasm32-wasip2`.
+/// Builds the component of a package that is also a library, and returns the directory with the
+/// `.wasm` file. Asked for both at once, cargo would leave out link-time optimisation.
+#[allow(dead_code)] // the build script's half of this file
+pub fn component(root: &Path, package: &str, target_dir: &Path) -> Result<PathBuf, String> {
+    run(root, &["rustc", "-p", package, "--lib", "--crate-type", "cdylib"], target_dir)
+}
+
+/// Builds packages (all of the workspace where none is named), and returns the directory with the
+/// `.wasm` files.
+#[allow(dead_code)] // the tests' half of this file
 pub fn build(root: &Path, packages: &[&str], target_dir: &Path) -> Result<PathBuf, String> {
-    ensure_target(root)?;
-    let mut cargo = clean(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), root);
-    cargo.args(["build", "--release", "--locked", "--target", TARGET]);
-    cargo.arg("--manifest-path").arg(root.join("Cargo.toml"));
-    cargo.arg("--target-dir").arg(target_dir);
+    let mut arguments = vec!["build"];
     for package in packages {
-        cargo.args(["-p", package]);
+        arguments.extend(["-p", package]);
     }
     if packages.is_empty() {
-        cargo.arg("--workspace");
+        arguments.push("--workspace");
     }
+    run(root, &arguments, target_dir)
+}
+
+/// Runs cargo in release for the one target. The outer cargo's flags, wrappers, profiles and target
+/// directory are kept out, so that the bytes are those of the same command by hand.
+fn run(root: &Path, arguments: &[&str], target_dir: &Path) -> Result<PathBuf, String> {
+    ensure_target(root)?;
+    let mut cargo = clean(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), root);
+    cargo.args(arguments).args(["--release", "--locked", "--target", TARGET]);
+    cargo.arg("--manifest-path").arg(root.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(target_dir);
     let output = cargo.output().map_err(|e| format!("cargo could not be started: {e}"))?;
     if !output.status.success() {
         return Err(format!(
