@@ -273,7 +273,9 @@ fn targets(settings: &Settings) -> Targets {
         targets.attributes = settings.attributes.iter().map(target).collect();
     }
     if settings.sync.events {
-        let names: BTreeSet<String> = activate::known_event_names(settings).collect();
+        // `extend` inserts one by one; `collect` would bring a whole sort into the component.
+        let mut names = BTreeSet::new();
+        names.extend(activate::known_event_names(settings));
         targets.events = names.into_iter().collect();
         targets.event_prefix =
             settings.options.carry_unknown_events.then(|| settings.options.event_prefix.clone());

@@ -54,8 +54,8 @@ pub struct Clash {
 /// Mapped codes whose name another mapped code, or a published code without a mapping, has too.
 pub fn name_clashes(mapped: &BTreeMap<String, Option<String>>, prefix: &str) -> Vec<Clash> {
     let unmapped = codes::CODES.iter().filter(|known| !mapped.contains_key(known.code));
-    let mut taken: BTreeMap<String, &str> =
-        unmapped.map(|known| (derived(prefix, known.code), known.code)).collect();
+    let mut taken = BTreeMap::new();
+    taken.extend(unmapped.map(|known| (derived(prefix, known.code), known.code)));
     let mut clashes = Vec::new();
     for (code, name) in mapped {
         let Some(name) = name else { continue };

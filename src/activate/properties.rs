@@ -124,7 +124,8 @@ fn keys(object: &Object<'_>, reserved: &[&str]) -> Vec<String> {
         .map(|(index, ((key, _), clean))| (key != clean, key, index))
         .collect();
     order.sort_unstable();
-    let mut taken: BTreeSet<String> = reserved.iter().map(|&key| key.to_owned()).collect();
+    let mut taken = BTreeSet::new();
+    taken.extend(reserved.iter().map(|&key| key.to_owned()));
     let mut next_number: BTreeMap<&str, u32> = BTreeMap::new();
     let mut names = clean.clone();
     for (_, _, index) in order {

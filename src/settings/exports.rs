@@ -183,7 +183,7 @@ fn bucket(path: &str, raw: &RawValue, google: bool, problems: &mut Problems) -> 
         problems.add(
             "bad-bucket",
             path,
-            format!("{path} breaks the naming rules of buckets."),
+            &format!("{path} breaks the naming rules of buckets."),
             "Write the name alone, without s3://, gs:// or a folder.",
         );
         return None;
@@ -201,7 +201,7 @@ fn access_key_id(path: &str, raw: &RawValue, problems: &mut Problems) {
         problems.add(
             "bad-access-key-id",
             path,
-            format!("{path} is not the id of an access key."),
+            &format!("{path} is not the id of an access key."),
             "Write the id itself, for instance AKIA...; it is no secret, only exports.secret is.",
         );
     }
@@ -214,7 +214,7 @@ fn user(path: &str, raw: &RawValue, problems: &mut Problems) {
         problems.add(
             "bad-exports-user",
             path,
-            format!("{path} has a colon or a control character, or is longer than 255 bytes."),
+            &format!("{path} has a colon or a control character, or is longer than 255 bytes."),
             "Give the server a user name without those.",
         );
     }
@@ -233,7 +233,7 @@ fn folder(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<String>
         problems.add(
             "bad-folder",
             path,
-            format!(
+            &format!(
                 "{path} begins or ends with a slash, has an empty segment, `.`, `..`, a backslash or control \
                  character, goes into export_day=, or is longer than {LONGEST} bytes."
             ),

@@ -86,7 +86,7 @@ pub fn field_mapping(
             _ if ADDRESSES.contains(&to.as_str()) => problems.add(
                 "reserved-attribute",
                 &path,
-                format!("{to} addresses a person and is not filled by a mapping from here."),
+                &format!("{to} addresses a person and is not filled by a mapping from here."),
                 "Map to another attribute; addresses come from options.email_attribute, one SMS mapping and uid.",
             ),
             _ => {
@@ -94,7 +94,7 @@ pub fn field_mapping(
                     problems.add(
                         "duplicate-attribute",
                         &path,
-                        format!("{to} is already filled from {}.", earlier.from),
+                        &format!("{to} is already filled from {}.", earlier.from),
                         "Give every Brevo attribute one source.",
                     );
                 }
@@ -160,7 +160,7 @@ fn target(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<(String
         problems.add(
             "wrong-attribute-type",
             &below(path, "type"),
-            format!("{name} is Brevo's own attribute and a text."),
+            &format!("{name} is Brevo's own attribute and a text."),
             "Leave the type out.",
         );
         return None;

@@ -150,7 +150,7 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         problems.add(
             fault.code(),
             "",
-            format!("The settings can't be read as JSON. {}", fault.message()),
+            &format!("The settings can't be read as JSON. {}", fault.message()),
             "Correct the configuration file.",
         );
         return None;
@@ -218,7 +218,7 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         problems.add(
             "duplicate-event-name",
             &below("event_mapping", &clash.code),
-            format!("It has the same Brevo name as {}.", clash.other),
+            &format!("It has the same Brevo name as {}.", clash.other),
             "Give every event code a name of its own.",
         );
     }
@@ -298,8 +298,8 @@ fn unused(path: &str, with: &str, correct: &str, problems: &mut Problems) {
     problems.add(
         "unused-key",
         path,
-        format!("{path} means nothing with {with}."),
-        format!("Remove it, or correct {correct}."),
+        &format!("{path} means nothing with {with}."),
+        &format!("Remove it, or correct {correct}."),
     );
 }
 
@@ -311,7 +311,7 @@ fn is_slot(path: &str, raw: &RawValue, slot: &str, problems: &mut Problems) -> b
     problems.add(
         "not-a-secret",
         path,
-        format!("{path} is not a reference to a secret."),
+        &format!("{path} is not a reference to a secret."),
         "Write the name of an environment variable as \"${UPPER_SNAKE}\", never the secret itself.",
     );
     false

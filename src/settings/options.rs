@@ -154,7 +154,7 @@ fn duration(
         problems.add(
             "bad-duration",
             path,
-            format!("It is not a duration from {bounds}."),
+            &format!("It is not a duration from {bounds}."),
             "Write a number and s, m, h or d, for instance \"24h\".",
         );
     }

@@ -23,31 +23,41 @@ pub struct Problem {
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub fn add(&mut self, code: &str, path: &str, message: impl Into<String>, remedy: impl Into<String>) {
+    // Cold and out of line, like all that nobody meets whose settings are right: it keeps the
+    // component small.
+    #[cold]
+    #[inline(never)]
+    pub fn add(&mut self, code: &str, path: &str, message: &str, remedy: &str) {
         self.0.push(Problem {
             code: code.to_owned(),
             path: path.to_owned(),
-            message: message.into(),
-            remedy: remedy.into(),
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
         });
     }
 
+    #[cold]
+    #[inline(never)]
     pub fn missing(&mut self, path: &str, remedy: &str) {
-        self.add("missing-key", path, format!("{path} is missing."), remedy);
+        self.add("missing-key", path, &format!("{path} is missing."), remedy);
     }
 
+    #[cold]
+    #[inline(never)]
     pub fn unknown_key(&mut self, path: &str, known: &[&str]) {
         let known = known.join(", ");
         self.add(
             "unknown-key",
             path,
-            format!("{path} is not a key of this connector."),
-            format!("Remove it or correct its name; known here: {known}."),
+            &format!("{path} is not a key of this connector."),
+            &format!("Remove it or correct its name; known here: {known}."),
         );
     }
 
+    #[cold]
+    #[inline(never)]
     fn wrong_type(&mut self, path: &str, expected: &str, remedy: &str) {
-        self.add("wrong-type", path, format!("{path} is not {expected}."), remedy);
+        self.add("wrong-type", path, &format!("{path} is not {expected}."), remedy);
     }
 
     /// A text that is there and not empty. A number gets its own remedy: YAML reads `01` as 1.
@@ -57,7 +67,7 @@ impl Problems {
             Scalar::Text(_) => self.add(
                 "empty-value",
                 path,
-                format!("{path} is empty."),
+                &format!("{path} is empty."),
                 "Give it a value, or remove the key where it is optional.",
             ),
             Scalar::Number(_) | Scalar::Bool(_) => self.wrong_type(
@@ -85,8 +95,8 @@ impl Problems {
         self.add(
             code,
             path,
-            format!("{path} is not one of the known values."),
-            format!("Use one of: {}.", allowed.join(", ")),
+            &format!("{path} is not one of the known values."),
+            &format!("Use one of: {}.", allowed.join(", ")),
         );
         None
     }

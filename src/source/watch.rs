@@ -27,8 +27,10 @@ pub fn watch(settings: &Settings, records: &[Record], storage: &mut dyn Storage,
         Subject::Person(person) => person.external_id.as_deref(),
         Subject::Object(..) => None,
     });
-    let uids: BTreeSet<&str> = uids.collect();
-    for uid in uids {
+    // `extend` inserts one by one; `collect` would bring a whole sort into the component.
+    let mut once = BTreeSet::new();
+    once.extend(uids);
+    for uid in once {
         if uid.len() > MAX_ID_BYTES {
             notes.add(Notice::WatchIdTooLong);
             continue;
