@@ -4,18 +4,18 @@
 //! run has two passes: everything that is published, then drafts, which MoEngage only gives when
 //! they are asked for by name (OpenAPI of campaign drafts, `status`).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::campaign_row::{self, Row};
 use super::client::{self, Http, HttpResponse, Method};
 use super::notes::{Notes, Notice};
-use super::page::{Cursor, Next, Page, PageRequest, Position, Reach};
+use super::page::{self, Cursor, Next, Page, PageRequest, Position, Reach};
 use super::paging::{End, Walk, Window};
 use super::refusal::Refusal;
 use super::{digest, errors, rate, time};
 use crate::failure::{Failure, FailureKind};
-use crate::json::{Scalar, elements, to_json};
+use crate::json::{Object, Scalar, elements, to_json};
 use crate::model::{CAMPAIGN, Millis, Nature, Record, campaign};
 use crate::profile::{RateWindow, ResourceSpec, SyncMode};
 use crate::settings::{KeySlot, Settings};
@@ -30,8 +30,7 @@ const ENDPOINT: &str = "campaigns";
 const LARGEST_PAGE: u64 = 15;
 
 /// Where a run stands.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default, Serialize)]
 struct State {
     /// When the run began; names it.
     run: Millis,
@@ -42,6 +41,21 @@ struct State {
     /// Why the first pass was cut short, if it was.
     cut_short: Option<String>,
     walk: Walk,
+}
+
+impl State {
+    fn read(state: &Object<'_>) -> Option<Self> {
+        Some(Self {
+            run: page::value(state, "run")?,
+            created_since: page::optional(state, "created_since")?,
+            drafts: page::value(state, "drafts")?,
+            cut_short: page::text(state, "cut_short")?,
+            walk: match state.raw("walk") {
+                Some(walk) => Walk::read(&Object::parse(walk.get())?)?,
+                None => Walk::default(),
+            },
+        })
+    }
 }
 
 /// What the connector declares.
@@ -109,7 +123,7 @@ fn begin(settings: &Settings, request: &PageRequest) -> Result<State, Failure> {
     match &request.position {
         Position::Start => Ok(start),
         Position::Cursor(cursor) => {
-            let state: State = cursor.state(CAMPAIGNS)?;
+            let state = State::read(&cursor.state(CAMPAIGNS)?).ok_or_else(page::unreadable)?;
             if !state.walk.is_sound() {
                 return Err(Failure::new(
                     FailureKind::Cursor,
@@ -211,7 +225,7 @@ fn rows(response: &HttpResponse, window: Window, now: Millis) -> Result<Vec<&Raw
     let answer = errors::success(response, KeySlot::Campaigns, now)?;
     let rows = answer
         .raw("data")
-        .and_then(|data| crate::json::Object::parse(data.get())?.raw("campaigns"))
+        .and_then(|data| Object::parse(data.get())?.raw("campaigns"))
         .and_then(|rows| elements(rows.get()))
         .ok_or_else(|| errors::unexpected(response))?;
     if rows.len() as u64 > window.limit {

@@ -1,16 +1,14 @@
 //! A page of a resource: what is asked for, what comes back, and what a read may reach.
 
-use std::borrow::Cow;
+use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use super::client::Http;
 use super::notes::Note;
 use super::streams::Reject;
 use crate::failure::{Failure, FailureKind};
-use crate::json::to_json;
+use crate::json::{self, Scalar, to_json};
 use crate::model::{Millis, Record};
 
 /// Where a read stands. Opaque to the host; at most 4 KiB.
@@ -27,38 +25,65 @@ pub struct Cursor {
 pub const CURSOR_VERSION: u32 = 1;
 
 /// What a cursor holds: whose it is, and that resource's own state.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Content<'a, T> {
-    #[serde(borrow)]
-    of: Cow<'a, str>,
+    of: &'a str,
     state: T,
 }
 
 impl Cursor {
     /// A cursor of a resource.
     pub(crate) fn new<T: Serialize>(resource: &str, state: &T) -> Self {
-        let content = Content { of: Cow::Borrowed(resource), state };
+        let content = Content { of: resource, state };
         Self { version: CURSOR_VERSION, bytes: to_json(&content).into_bytes() }
     }
 
-    /// The state that a resource put into it.
+    /// The state that a resource put into it, as an object.
     ///
     /// # Errors
     /// `Cursor` where it was made by another resource, by a format that this build does not
     /// know, or is no cursor at all.
-    pub(crate) fn state<T: DeserializeOwned>(&self, resource: &str) -> Result<T, Failure> {
+    pub(crate) fn state(&self, resource: &str) -> Result<json::Object<'_>, Failure> {
         let fail = |code, message| Failure::new(FailureKind::Cursor, code, message);
         if self.version != CURSOR_VERSION {
             return Err(fail("cursor-version", "The cursor has a format that this build can't read."));
         }
-        let unreadable = || fail("unreadable-cursor", "The cursor is none of this connector's.");
-        let text = std::str::from_utf8(&self.bytes).map_err(|_| unreadable())?;
+        let text = std::str::from_utf8(&self.bytes).unwrap_or_default();
+        let content = json::Object::parse(text).ok_or_else(unreadable)?;
         // Whose it is comes first: another resource's state need not be readable as this one's.
-        let content: Content<'_, &RawValue> = serde_json::from_str(text).map_err(|_| unreadable())?;
-        if content.of != resource {
+        let of = content.get("of").and_then(Scalar::text).ok_or_else(unreadable)?;
+        if of != resource {
             return Err(fail("foreign-cursor", "The cursor belongs to another resource."));
         }
-        serde_json::from_str(content.state.get()).map_err(|_| unreadable())
+        content.raw("state").and_then(|state| json::Object::parse(state.get())).ok_or_else(unreadable)
+    }
+}
+
+/// A cursor that nothing can be read from.
+pub(crate) fn unreadable() -> Failure {
+    Failure::new(FailureKind::Cursor, "unreadable-cursor", "The cursor is none of this connector's.")
+}
+
+/// A number, or true or false, of a cursor's state: the default where it isn't there, nothing
+/// where it is something else.
+// Cursors are read so, and not by derived code, because that is some kilobytes for each of them.
+pub(crate) fn value<T: FromStr + Default>(state: &json::Object<'_>, key: &str) -> Option<T> {
+    state.raw(key).map_or_else(|| Some(T::default()), |raw| raw.get().parse().ok())
+}
+
+/// The same, where there may be no value.
+pub(crate) fn optional<T: FromStr + Default>(state: &json::Object<'_>, key: &str) -> Option<Option<T>> {
+    match state.raw(key) {
+        Some(raw) if !Scalar::is_null(raw) => raw.get().parse().ok().map(Some),
+        _ => Some(None),
+    }
+}
+
+/// A text of a cursor's state.
+pub(crate) fn text(state: &json::Object<'_>, key: &str) -> Option<Option<String>> {
+    match state.get(key) {
+        None | Some(Scalar::Null) => Some(None),
+        Some(text) => text.text().map(|text| Some(text.into_owned())),
     }
 }
 

@@ -15,9 +15,10 @@
 //! behind it, two pages further on that are both empty, and the last known row once more with
 //! still nothing behind it.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::digest;
+use super::{digest, page};
+use crate::json::{Object, Scalar};
 
 /// Rows that are remembered. More than the longest step back, so that going back finds them.
 const REMEMBERED: usize = 64;
@@ -84,7 +85,7 @@ pub enum End {
 pub struct Repeating;
 
 /// Why a run can't prove that it saw everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Doubt {
     Moving,
@@ -92,7 +93,7 @@ enum Doubt {
 }
 
 /// What the walk looks at next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Look {
     /// From the last row onward.
@@ -107,8 +108,7 @@ enum Look {
 }
 
 /// Where a run stands: everything that is needed to go on elsewhere, under 2 KiB as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Walk {
     /// Position of the last row that was read.
     at: u64,
@@ -131,6 +131,35 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// Reads a walk that was written as JSON; what isn't there has its default.
+    pub fn read(walk: &Object<'_>) -> Option<Self> {
+        Some(Self {
+            at: page::value(walk, "at")?,
+            furthest: page::value(walk, "furthest")?,
+            look: match page::text(walk, "look")?.as_deref() {
+                None | Some("onward") => Look::Onward,
+                Some("beyond") => Look::Beyond,
+                Some("further-beyond") => Look::FurtherBeyond,
+                Some("again") => Look::Again,
+                Some(_) => return None,
+            },
+            recent: Digests::read(walk, "recent")?,
+            marks: Digests::read(walk, "marks")?,
+            rows: page::value(walk, "rows")?,
+            pages: page::value(walk, "pages")?,
+            stale: page::value(walk, "stale")?,
+            steps_back: page::value(walk, "steps_back")?,
+            steps_in_a_row: page::value(walk, "steps_in_a_row")?,
+            gap: page::value(walk, "gap")?,
+            doubt: match page::text(walk, "doubt")?.as_deref() {
+                None => None,
+                Some("moving") => Some(Doubt::Moving),
+                Some("gap") => Some(Doubt::Gap),
+                Some(_) => return None,
+            },
+        })
+    }
+
     /// False where these can't be the numbers of a walk.
     pub fn is_sound(&self) -> bool {
         self.at <= LAST_POSITION && self.recent.0.len() <= REMEMBERED && self.marks.0.len() <= REMEMBERED
@@ -324,11 +353,11 @@ impl Serialize for Digests {
     }
 }
 
-impl<'de> Deserialize<'de> for Digests {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl Digests {
+    fn read(walk: &Object<'_>, key: &str) -> Option<Self> {
+        let Some(text) = walk.get(key) else { return Some(Self::default()) };
+        let text = Scalar::text(text)?;
         let parse = |digits: &[u8]| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        let digests: Option<Vec<u64>> = text.as_bytes().chunks(16).map(parse).collect();
-        digests.map(Self).ok_or_else(|| serde::de::Error::custom("not hexadecimal"))
+        text.as_bytes().chunks(16).map(parse).collect::<Option<_>>().map(Self)
     }
 }

@@ -6,17 +6,16 @@
 //! known: those of the watch list ([`super::watch`]). It has to be switched on by MoEngage
 //! support, hence nobody gets it who has not asked for it in the settings.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::client::{self, Http, HttpResponse, Method};
 use super::contact::{self, Addresses, Names, Sighting};
 use super::errors::{self, Envelope};
 use super::notes::{Notes, Notice};
-use super::page::{Cursor, Next, Page, PageRequest, Position, Reach};
+use super::page::{self, Cursor, Next, Page, PageRequest, Position, Reach};
 use super::refusal::{Refusal, refusal};
 use super::streams::Reject;
 use super::user_names::under_keys;
@@ -47,7 +46,7 @@ const REPORT: &str = "Report it with the payload: MoEngage documents this otherw
 const RANK: u8 = 20;
 
 /// Where a run stands.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 struct State {
     /// When the run began; names it.
     run: Millis,
@@ -85,7 +84,15 @@ pub fn resource(settings: &Settings) -> Option<ResourceSpec> {
 pub fn fetch(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) -> Result<Page, Failure> {
     let mut state = match &request.position {
         Position::Start => State { run: request.now, after: None },
-        Position::Cursor(cursor) => cursor.state(USERS)?,
+        Position::Cursor(cursor) => {
+            let state = cursor.state(USERS)?;
+            let read = || {
+                // The run names observations: without it there is no going on.
+                state.raw("run")?;
+                Some(State { run: page::value(&state, "run")?, after: page::text(&state, "after")? })
+            };
+            read().ok_or_else(page::unreadable)?
+        }
         Position::Window(..) => {
             return Err(Failure::new(
                 FailureKind::Cursor,
@@ -146,12 +153,10 @@ struct Identifiers<'a> {
     identifiers: Vec<Identifier<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Identifier<'a> {
-    #[serde(borrow)]
-    identifier_type: Cow<'a, str>,
-    #[serde(borrow)]
-    identifier: Cow<'a, str>,
+    identifier_type: &'a str,
+    identifier: &'a str,
 }
 
 /// The ids of one call.
@@ -184,10 +189,7 @@ impl Ids<'_> {
         if let Some(project) = &self.settings.project_code {
             request.query.push(("project_code".to_owned(), project.clone()));
         }
-        let identifier = |uid| Identifier {
-            identifier_type: Cow::Borrowed("customer_id"),
-            identifier: Cow::Borrowed(uid),
-        };
+        let identifier = |identifier| Identifier { identifier_type: "customer_id", identifier };
         let body = Export { data: Identifiers { identifiers: self.uids().map(identifier).collect() } };
         let response = client::exchange(http, &client::with_body(request, to_json(&body)), KeySlot::Data)?;
         let answer = match response.status {
@@ -214,7 +216,8 @@ impl Ids<'_> {
         if users.len() > MOST_ROWS {
             return Err(unexpected());
         }
-        let mut open: BTreeSet<&str> = self.uids().collect();
+        let mut open = BTreeSet::new();
+        open.extend(self.uids());
         let mut answer = Answer::default();
         for (n, user) in users.into_iter().enumerate() {
             match self.user(user, &mut open, &mut answer.notes) {
@@ -223,8 +226,8 @@ impl Ids<'_> {
             }
         }
         for row in missing.unwrap_or_default() {
-            let named = serde_json::from_str::<Identifier<'_>>(row.get());
-            if named.is_ok_and(|named| open.remove(named.identifier.as_ref())) {
+            let named = Object::parse(row.get()).and_then(|row| row.get("identifier")?.text());
+            if named.is_some_and(|named| open.remove(named.as_ref())) {
                 answer.notes.add(Notice::UserNotFound);
             }
         }
