@@ -178,7 +178,7 @@ fn bucket(path: &str, raw: &RawValue, google: bool, problems: &mut Problems) -> 
         && end(name.bytes().next())
         && end(name.bytes().last())
         && name.split('.').all(|label| (1..=63).contains(&label.len()))
-        && name.parse::<std::net::Ipv4Addr>().is_err();
+        && !(name.split('.').count() == 4 && name.split('.').all(|part| part.parse::<u8>().is_ok()));
     if !fits {
         problems.add(
             "bad-bucket",

@@ -4,6 +4,8 @@
 //! that order (ListObjectsV2, continued by `start-after`); the listings of a web server are
 //! sorted here, directory by directory, so that a walk through them has the same order.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::vec::IntoIter;
 
 use quick_xml::Reader;
@@ -64,7 +66,7 @@ enum Source {
         more: bool,
     },
     /// Directories that are being walked, the innermost last; none before the first call.
-    Web(Option<Vec<IntoIter<Node>>>),
+    Web(Option<Vec<Nodes>>),
 }
 
 impl<'f> Listing<'f> {
@@ -86,7 +88,7 @@ impl<'f> Listing<'f> {
     pub fn known(&self) -> u32 {
         let known = match &self.source {
             Source::Bucket { batch, .. } => batch.len(),
-            Source::Web(levels) => levels.iter().flatten().map(ExactSizeIterator::len).sum(),
+            Source::Web(levels) => levels.iter().flatten().map(BinaryHeap::len).sum(),
         };
         u32::try_from(known).unwrap_or(u32::MAX)
     }
@@ -141,7 +143,7 @@ impl<'f> Listing<'f> {
             let levels = match levels {
                 Some(levels) => loop {
                     let Some(level) = levels.last_mut() else { return Ok(None) };
-                    let Some(node) = level.next() else {
+                    let Some(Reverse(node)) = level.pop() else {
                         levels.pop();
                         continue;
                     };
@@ -163,13 +165,13 @@ impl<'f> Listing<'f> {
             let mut path = self.folder.path(&directory);
             path.push(String::new());
             let Some(response) = remote.listing(path, Vec::new())? else {
-                levels.push(Vec::new().into_iter());
+                levels.push(Nodes::new());
                 continue;
             };
             let Some(nodes) = nodes(&response.body, &directory) else {
                 return Err(unreadable(&response.body).into());
             };
-            levels.push(nodes.into_iter());
+            levels.push(nodes);
             self.stamp(&response);
         }
     }
@@ -266,16 +268,21 @@ fn list_objects(text: &str) -> Option<(Keys, bool)> {
 
 /// An entry of a web server's listing. The path of a directory ends in a slash, so that paths
 /// sort like the names of the files below them.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Node {
     path: String,
     is_directory: bool,
     modified: Option<Millis>,
 }
 
-/// The entries of a directory, sorted. None where the body is no listing of nginx
+/// Entries of a directory, the one with the smallest path first. A heap is a tenth of the code of
+/// a sort.
+type Nodes = BinaryHeap<Reverse<Node>>;
+
+/// The entries of a directory. None where the body is no listing of nginx
 /// (`ngx_http_autoindex_module`, `autoindex_format json`).
-fn nodes(body: &[u8], directory: &str) -> Option<Vec<Node>> {
-    let mut nodes = Vec::new();
+fn nodes(body: &[u8], directory: &str) -> Option<Nodes> {
+    let mut nodes = Nodes::new();
     for listed in json::elements(std::str::from_utf8(body).ok()?)? {
         let listed = Object::parse(listed.get())?;
         let text = |key| listed.get(key).and_then(Scalar::text);
@@ -286,9 +293,8 @@ fn nodes(body: &[u8], directory: &str) -> Option<Vec<Node>> {
             _ => continue, // devices and the like
         };
         let modified = text("mtime").and_then(|stamp| time::instant(&stamp));
-        nodes.push(Node { path: format!("{directory}{name}{slash}"), is_directory, modified });
+        nodes.push(Reverse(Node { path: format!("{directory}{name}{slash}"), is_directory, modified }));
     }
-    nodes.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     Some(nodes)
 }
 
@@ -336,7 +342,7 @@ mod tests {
         for at in 0..listing.len() {
             assert!(nodes(&listing[..at], "").is_none(), "{at}");
         }
-        assert_eq!(nodes(listing, "d/").unwrap()[0].modified, Some(1_653_022_310_000));
+        assert_eq!(nodes(listing, "d/").unwrap().pop().unwrap().0.modified, Some(1_653_022_310_000));
     }
 
     proptest! {
