@@ -4,7 +4,6 @@
 //! run has two passes: everything that is published, then drafts, which MoEngage only gives when
 //! they are asked for by name (OpenAPI of campaign drafts, `status`).
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::campaign_row::{self, Row};
@@ -30,7 +29,7 @@ const ENDPOINT: &str = "campaigns";
 const LARGEST_PAGE: u64 = 15;
 
 /// Where a run stands.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 struct State {
     /// When the run began; names it.
     run: Millis,
@@ -44,6 +43,16 @@ struct State {
 }
 
 impl State {
+    fn write(&self) -> Cursor {
+        let Self { run, created_since, drafts, cut_short, walk } = self;
+        let (created_since, cut_short) = (to_json(created_since), to_json(cut_short));
+        let walk = walk.write();
+        let state = format!(
+            r#"{{"run":{run},"created_since":{created_since},"drafts":{drafts},"cut_short":{cut_short},"walk":{walk}}}"#
+        );
+        Cursor::new(CAMPAIGNS, &state)
+    }
+
     fn read(state: &Object<'_>) -> Option<Self> {
         Some(Self {
             run: page::value(state, "run")?,
@@ -145,7 +154,7 @@ fn begin(settings: &Settings, request: &PageRequest) -> Result<State, Failure> {
 
 fn next(mut state: State, end: Option<End>) -> Next {
     let cut_short = match end {
-        None => return Next::More(Cursor::new(CAMPAIGNS, &state)),
+        None => return Next::More(state.write()),
         Some(End::Complete) => None,
         Some(End::Truncated(why)) => Some(why.to_owned()),
     };
@@ -155,36 +164,7 @@ fn next(mut state: State, end: Option<End>) -> Next {
     }
     state.drafts = true;
     state.walk = Walk::default();
-    Next::More(Cursor::new(CAMPAIGNS, &state))
-}
-
-/// The body of a search. No `request_id`: the host names each attempt in the header
-/// `X-MOE-Request-Id`, and where both are there they have to be the same (OpenAPI of campaign
-/// drafts).
-#[derive(Serialize)]
-struct Search<'a> {
-    limit: u64,
-    page: u64,
-    include_child_campaigns: bool,
-    include_archive_campaigns: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    campaign_fields: Option<Fields<'a>>,
-}
-
-// The names of V5: an old name such as `delivery_type` finds nothing, without an error
-// (MD:api/campaigns/search-campaigns-v5-migration.mdx).
-#[derive(Serialize)]
-struct Fields<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<[&'a str; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_date: Option<CreatedDate>,
-}
-
-#[derive(Serialize)]
-struct CreatedDate {
-    from_date: String,
-    to_date: String,
+    Next::More(state.write())
 }
 
 fn search(
@@ -194,22 +174,10 @@ fn search(
     now: Millis,
     http: &mut dyn Http,
 ) -> Result<HttpResponse, Failure> {
-    let created_date = state.created_since.map(|from| CreatedDate {
-        from_date: time::naive(from),
-        // No campaign is older than tomorrow, in any zone; fixed, so that the list of a run is one.
-        to_date: time::naive(state.run.saturating_add(2 * 86_400_000)),
-    });
-    let status = state.drafts.then_some(["DRAFT"]);
-    let filtered = status.is_some() || created_date.is_some();
-    let body = to_json(&Search {
-        limit: window.limit,
-        page: window.page,
-        include_child_campaigns: true,
-        include_archive_campaigns: true,
-        campaign_fields: filtered.then_some(Fields { status, created_date }),
-    });
-    let request = client::request(settings, ENDPOINT, Method::Post, &["v5", "campaigns", "search"]);
-    let mut request = client::with_body(request, body);
+    let mut request = client::with_body(
+        client::request(settings, ENDPOINT, Method::Post, &["v5", "campaigns", "search"]),
+        search_body(state, window),
+    );
     // A key lives for a day and brings back the same answer: it has to be another one for every
     // page that is read, and the same one only where this very unit is run again.
     let name = [state.run, now, i64::from(state.drafts), i64::from(state.walk.pages())];
@@ -218,6 +186,32 @@ fn search(
     name.extend_from_slice(request.body.as_deref().unwrap_or_default());
     request.headers.push(("idempotency-key".to_owned(), digest::uuid(&name)));
     client::send(http, &request, KeySlot::Campaigns, now)
+}
+
+/// The body of a search. No `request_id`: the host names each attempt in the header
+/// `X-MOE-Request-Id`, and where both are there they have to be the same (OpenAPI of campaign
+/// drafts).
+fn search_body(state: &State, window: Window) -> String {
+    // The names of V5: an old name such as `delivery_type` finds nothing, without an error
+    // (MD:api/campaigns/search-campaigns-v5-migration.mdx).
+    let mut filters = Vec::new();
+    if state.drafts {
+        filters.push(r#""status":["DRAFT"]"#.to_owned());
+    }
+    if let Some(since) = state.created_since {
+        let from = time::naive(since);
+        // No campaign is older than tomorrow, in any zone; fixed, so that the list of a run is one.
+        let to = time::naive(state.run.saturating_add(2 * 86_400_000));
+        filters.push(format!(r#""created_date":{{"from_date":"{from}","to_date":"{to}"}}"#));
+    }
+    let filter = match filters.is_empty() {
+        true => String::new(),
+        false => format!(r#","campaign_fields":{{{}}}"#, filters.join(",")),
+    };
+    let Window { limit, page } = window;
+    format!(
+        r#"{{"limit":{limit},"page":{page},"include_child_campaigns":true,"include_archive_campaigns":true{filter}}}"#
+    )
 }
 
 /// The rows of an answer.

@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
-
 use super::client::Http;
 use super::notes::Note;
 use super::streams::Reject;
@@ -24,18 +22,11 @@ pub struct Cursor {
 /// could be misread; a new field has a default.
 pub const CURSOR_VERSION: u32 = 1;
 
-/// What a cursor holds: whose it is, and that resource's own state.
-#[derive(Serialize)]
-struct Content<'a, T> {
-    of: &'a str,
-    state: T,
-}
-
 impl Cursor {
-    /// A cursor of a resource.
-    pub(crate) fn new<T: Serialize>(resource: &str, state: &T) -> Self {
-        let content = Content { of: resource, state };
-        Self { version: CURSOR_VERSION, bytes: to_json(&content).into_bytes() }
+    /// A cursor: whose it is, and that resource's own state, given as JSON.
+    pub(crate) fn new(resource: &str, state: &str) -> Self {
+        let content = format!(r#"{{"of":{},"state":{state}}}"#, to_json(&resource));
+        Self { version: CURSOR_VERSION, bytes: content.into_bytes() }
     }
 
     /// The state that a resource put into it, as an object.
@@ -66,7 +57,7 @@ pub(crate) fn unreadable() -> Failure {
 
 /// A number, or true or false, of a cursor's state: the default where it isn't there, nothing
 /// where it is something else.
-// Cursors are read so, and not by derived code, because that is some kilobytes for each of them.
+// Cursors are read and written so, and not by derived code, which is some kilobytes for each.
 pub(crate) fn value<T: FromStr + Default>(state: &json::Object<'_>, key: &str) -> Option<T> {
     state.raw(key).map_or_else(|| Some(T::default()), |raw| raw.get().parse().ok())
 }

@@ -15,8 +15,6 @@
 //! behind it, two pages further on that are both empty, and the last known row once more with
 //! still nothing behind it.
 
-use serde::{Serialize, Serializer};
-
 use super::{digest, page};
 use crate::json::{Object, Scalar};
 
@@ -85,16 +83,14 @@ pub enum End {
 pub struct Repeating;
 
 /// Why a run can't prove that it saw everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
     Moving,
     Gap,
 }
 
 /// What the walk looks at next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Look {
     /// From the last row onward.
     #[default]
@@ -108,7 +104,7 @@ enum Look {
 }
 
 /// Where a run stands: everything that is needed to go on elsewhere, under 2 KiB as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
     /// Position of the last row that was read.
     at: u64,
@@ -131,6 +127,41 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// Writes a walk as JSON.
+    pub fn write(&self) -> String {
+        let Self {
+            at,
+            furthest,
+            look,
+            recent,
+            marks,
+            rows,
+            pages,
+            stale,
+            steps_back,
+            steps_in_a_row,
+            gap,
+            doubt,
+        } = self;
+        let look = match look {
+            Look::Onward => "onward",
+            Look::Beyond => "beyond",
+            Look::FurtherBeyond => "further-beyond",
+            Look::Again => "again",
+        };
+        let doubt = match doubt {
+            None => "null",
+            Some(Doubt::Moving) => r#""moving""#,
+            Some(Doubt::Gap) => r#""gap""#,
+        };
+        let (recent, marks) = (recent.write(), marks.write());
+        format!(
+            r#"{{"at":{at},"furthest":{furthest},"look":"{look}","recent":"{recent}","marks":"{marks}","rows":{rows},"#
+        ) + &format!(
+            r#""pages":{pages},"stale":{stale},"steps_back":{steps_back},"steps_in_a_row":{steps_in_a_row},"#
+        ) + &format!(r#""gap":{gap},"doubt":{doubt}}}"#)
+    }
+
     /// Reads a walk that was written as JSON; what isn't there has its default.
     pub fn read(walk: &Object<'_>) -> Option<Self> {
         Some(Self {
@@ -347,13 +378,11 @@ impl Turn {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Digests(Vec<u64>);
 
-impl Serialize for Digests {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.iter().map(|digest| format!("{digest:016x}")).collect::<String>())
-    }
-}
-
 impl Digests {
+    fn write(&self) -> String {
+        self.0.iter().map(|digest| format!("{digest:016x}")).collect()
+    }
+
     fn read(walk: &Object<'_>, key: &str) -> Option<Self> {
         let Some(text) = walk.get(key) else { return Some(Self::default()) };
         let text = Scalar::text(text)?;

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::client::{self, Http, HttpResponse, Method};
@@ -46,7 +45,7 @@ const REPORT: &str = "Report it with the payload: MoEngage documents this otherw
 const RANK: u8 = 20;
 
 /// Where a run stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct State {
     /// When the run began; names it.
     run: Millis,
@@ -137,26 +136,10 @@ pub fn fetch(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) 
     page.notes = notes.into_list();
     // A list is longer than a budget; where all of it was asked for there is no more.
     if !listed.is_empty() && state.after.as_ref() != listed.last() {
+        let state = format!(r#"{{"run":{},"after":{}}}"#, state.run, to_json(&state.after));
         page.next = Next::More(Cursor::new(USERS, &state));
     }
     Ok(page)
-}
-
-/// The body of a call.
-#[derive(Serialize)]
-struct Export<'a> {
-    data: Identifiers<'a>,
-}
-
-#[derive(Serialize)]
-struct Identifiers<'a> {
-    identifiers: Vec<Identifier<'a>>,
-}
-
-#[derive(Serialize)]
-struct Identifier<'a> {
-    identifier_type: &'a str,
-    identifier: &'a str,
 }
 
 /// The ids of one call.
@@ -189,9 +172,11 @@ impl Ids<'_> {
         if let Some(project) = &self.settings.project_code {
             request.query.push(("project_code".to_owned(), project.clone()));
         }
-        let identifier = |identifier| Identifier { identifier_type: "customer_id", identifier };
-        let body = Export { data: Identifiers { identifiers: self.uids().map(identifier).collect() } };
-        let response = client::exchange(http, &client::with_body(request, to_json(&body)), KeySlot::Data)?;
+        let identifier =
+            |uid: &str| format!(r#"{{"identifier_type":"customer_id","identifier":{}}}"#, to_json(&uid));
+        let identifiers = self.uids().map(identifier).collect::<Vec<_>>().join(",");
+        let body = format!(r#"{{"data":{{"identifiers":[{identifiers}]}}}}"#);
+        let response = client::exchange(http, &client::with_body(request, body), KeySlot::Data)?;
         let answer = match response.status {
             200..=299 => errors::success(&response, KeySlot::Data, self.now),
             _ => Err(errors::refused(&response, KeySlot::Data, self.now)),
