@@ -79,7 +79,7 @@ fn a_page_ends_with_its_bytes() {
     event["event_attributes"]["text"] = "x".repeat(100_000).into();
     store.put(&file("1"), lines(&vec![event; 100]));
     let run = run(&settings(S3), &RefCell::new(store), (TODAY, TODAY + DAY), 10_000);
-    assert_eq!((run.events().len(), run.pages), (100, 3), "10 MB in pages of 4 MiB");
+    assert_eq!((run.events().len(), run.pages), (100, 5), "10 MB in pages of 2 MiB");
 }
 
 #[test]
