@@ -15,7 +15,7 @@ use crate::store::{StoreError, jobs as store_jobs, runs};
 use crate::unit::{Outcome, Unit, UnitError, Work};
 use crate::world::Millis;
 
-/// Records that the host takes in one page. Export files bring about 8,000 in 4 MiB; what other
+/// Records that the host takes in one page. Export files bring about 4,000 in 2 MiB; what other
 /// resources answer is far smaller.
 const BUDGET: u32 = 10_000;
 
