@@ -239,3 +239,30 @@ fn n05_a_listing_or_a_file_cut_at_any_byte_goes_on() {
     let (sums, _) = sums(units.store());
     assert!(sums.agree() && sums.dead_letters.is_empty(), "{sums:?}");
 }
+
+/// What a mapping says is not where a run stands: a tenant may correct it in the middle of one.
+#[test]
+fn a_backfill_goes_on_across_an_edited_mapping() {
+    let mut world = World::new();
+    // More than one page holds.
+    export(&world, 4_000, &options(1_000));
+    let units = world.units();
+    let key = backfill_key(EXPORTS);
+    backfill(units.store(), (units.now() - 5 * DAY, units.now() + 1_000), units.now());
+    while run(units.store(), &key).pages == 0 {
+        units.step().unwrap();
+    }
+    let before = run(units.store(), &key);
+    assert!(!before.is_over(), "{before:?}");
+    drop(units);
+
+    let edited = world.text.replace("\"plan\":\"PLAN\"", "\"plan\":\"TARIFF\"");
+    assert_ne!(edited, world.text);
+    world.text = edited;
+    let units = world.units();
+    let after = finish(&units, &key);
+    assert_complete(&after);
+    assert!(after.pages > before.pages, "{after:?}");
+    assert!((4_000..12_000).contains(&after.records), "{after:?}");
+    assert!(sums(units.store()).0.agree());
+}
