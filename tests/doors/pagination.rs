@@ -331,6 +331,21 @@ fn a_cursor_belongs_to_its_resource() {
 }
 
 #[test]
+fn a_cursor_is_written_as_by_the_builds_before() {
+    // Runs go on across an update of the component, so these bytes are a format.
+    let written = concat!(
+        r#"{"of":"campaigns","state":{"run":1653022370000,"created_since":null,"drafts":false,"cut_short":null,"#,
+        r#""walk":{"at":14,"furthest":14,"look":"onward","recent":""#,
+        r#"b8d3355b520dea85b8d3345b520de8d2b8d3335b520de71fb8d3325b520de56cb8d3315b520de3b9b8d3305b520de206"#,
+        r#"b8d32f5b520de053b8d32e5b520ddea0b8d33d5b520df81db8d33c5b520df66ab8d3045b520d9742b8d3035b520d958f"#,
+        r#"b8d3025b520d93dcb8d3015b520d9229b8d3005b520d9076"#,
+        r#"","marks":"ccbf142e8a8ed3f9f441244a035b74c8","rows":15,"#,
+        r#""pages":1,"stale":0,"steps_back":0,"steps_in_a_row":0,"gap":false,"doubt":null}}}"#,
+    );
+    assert_eq!(String::from_utf8(cursor_after(1).bytes).unwrap(), written);
+}
+
+#[test]
 fn a_cursor_survives_an_edit_of_the_mapping_and_fields_of_later_releases() {
     let text = String::from_utf8(cursor_after(3).bytes).unwrap();
     let with_more = text.replacen("\"state\":{", "\"later\":1,\"state\":{\"later\":{},", 1);
