@@ -65,7 +65,7 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Opens a file that [`write`] wrote.
+    /// Opens a file that [`write()`] wrote.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { file: BufReader::with_capacity(256 * 1024, File::open(path)?), round: 0 })
     }
