@@ -205,6 +205,36 @@ fn a_backfill_can_be_given_up_and_what_it_read_stays() {
 }
 
 #[test]
+fn a_page_of_a_backfill_that_was_given_up_does_not_move_the_one_begun_after_it() {
+    let host = TestHost::new();
+    host.park_pages();
+    let (store, id) = (host.store.clone(), host.installation.id);
+    let seen: Arc<Mutex<Vec<(i64, i64)>>> = Arc::default();
+    let windows = seen.clone();
+    host.script(move |unit, _| {
+        let Position::Window(window) = position(unit) else { return four_pages(unit) };
+        windows.lock().unwrap().push(window);
+        // While the first page is being read, an operator changes their mind.
+        if window.0 == FROM {
+            store
+                .write::<_, StoreError>(|tx| {
+                    runs::cancel_backfill(tx, id, "things")?.unwrap();
+                    runs::begin_backfill(tx, id, "things", (FROM - HOUR, START), START)?.unwrap();
+                    Ok(())
+                })
+                .unwrap();
+        }
+        let next = Some(Next::More(Cursor { version: 1, bytes: vec![1] }));
+        Ok(Outcome { next, ..Outcome::default() })
+    });
+    begin(&host).unwrap();
+    host.settle();
+    assert_eq!(*seen.lock().unwrap(), [(FROM, START), (FROM - HOUR, START)], "each has its own window");
+    let run = run(&host).unwrap();
+    assert_eq!((run.result.as_deref(), run.pages), (Some("complete"), 4));
+}
+
+#[test]
 fn a_backfill_does_not_go_on_under_other_source_settings() {
     let host = TestHost::new();
     host.park_pages();

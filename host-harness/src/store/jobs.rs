@@ -178,17 +178,21 @@ pub fn settle(
 ) -> Result<(), StoreError> {
     let attempts = if result == RunResult::Failed { job.attempts } else { 0 };
     tx.execute(
-        "UPDATE job SET running = 0, crashes = 0, due_at = ?2, attempts = ?3, finished_at = ?4, result = ?5, code = ?6 WHERE id = ?1",
+        "UPDATE job SET running = 0, crashes = 0, due_at = ?2, attempts = ?3, finished_at = ?4, result = ?5, code = ?6
+         WHERE id = ?1 AND running = 1",
         params![job.id, due, attempts, now, result.as_str(), code],
     )?;
     Ok(())
 }
 
+// A run can be given up while a page of it is read, and its row's number go to the next one. That
+// one doesn't run yet, so whatever a page writes is written only to a row that runs.
+
 /// Adds a page to the account of the run.
 pub fn note_page(tx: &Transaction<'_>, job: &Job, read: Read) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE job SET pages = pages + 1, records = records + ?2, rejects = rejects + ?3,
-                progress = coalesce(?4, progress) WHERE id = ?1",
+                progress = coalesce(?4, progress) WHERE id = ?1 AND running = 1",
         params![job.id, read.records as i64, read.rejects as i64, read.progress],
     )?;
     Ok(())
@@ -208,7 +212,7 @@ pub fn advance(
     cursor: &Cursor,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE job SET position = ?2, source = ?3 WHERE id = ?1",
+        "UPDATE job SET position = ?2, source = ?3 WHERE id = ?1 AND running = 1",
         params![job.id, encode(&Start::At(cursor.clone()))?, installation.source.0],
     )?;
     Ok(())
