@@ -172,14 +172,20 @@ impl Store {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.lock_writer();
-        let sync = |connection: &Connection, how: &str| {
-            connection.pragma_update(None, "synchronous", how).map_err(StoreError::from)
-        };
-        sync(&connection, "NORMAL")?;
-        let result = transact(&mut connection, body);
-        sync(&connection, "FULL")?;
-        result
+        /// Whatever happens in between, a panic too, the next transaction waits for the disk again.
+        struct Unsynced<'a>(MutexGuard<'a, Connection>);
+        impl Drop for Unsynced<'_> {
+            fn drop(&mut self) {
+                if let Err(error) = self.0.pragma_update(None, "synchronous", "FULL") {
+                    // Going on would acknowledge what a power cut could still take away.
+                    tracing::error!(%error, "the store can't be made to wait for the disk");
+                    std::process::abort();
+                }
+            }
+        }
+        let mut unsynced = Unsynced(self.lock_writer());
+        unsynced.0.pragma_update(None, "synchronous", "NORMAL").map_err(StoreError::from)?;
+        transact(&mut unsynced.0, body)
     }
 
     /// Runs a read on a consistent snapshot, without waiting for writers.
