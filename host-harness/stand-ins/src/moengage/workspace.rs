@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Push;
-use super::envelopes::{DATA, Envelope, Refusal};
+use super::envelopes::{DATA, Envelope, Ids, Refusal};
 use super::options::{Access, Family, Options, Reset};
 use super::routes::{Call, FAMILIES, Key, Route, find};
 use super::rows::{TableChange, Tables};
@@ -77,17 +77,20 @@ impl Workspace {
         }
     }
 
+    /// The id that the body names, and the one that the header does.
+    ///
     /// moengage: OpenAPI files of flows and offerings: a body's `request_id` (or
-    /// `moe_request_id`) wins over `X-MOE-Request-Id`; without either it is 12 hex digits. Data's
-    /// has 8 letters.
-    fn exchange_id(&mut self, request: &Request, envelope: Envelope) -> String {
-        if !envelope.v5 {
-            return self.ids.hex(8);
+    /// `moe_request_id`) wins over `X-MOE-Request-Id`.
+    fn exchange_id(&mut self, request: &Request, envelope: Envelope) -> (String, Option<String>) {
+        if envelope.ids == Ids::Short {
+            return (self.ids.hex(8), None);
         }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let own = ["request_id", "moe_request_id"].into_iter().find_map(|key| body[key].as_str());
         let own = own.or_else(|| request.header("x-moe-request-id")).filter(|id| !id.is_empty());
-        own.map_or_else(|| self.ids.hex(12), str::to_owned)
+        let id = own.map_or_else(|| self.ids.hex(12), str::to_owned);
+        let named = if envelope.ids == Ids::Prefixed { format!("resp_{id}") } else { id.clone() };
+        (named, Some(id))
     }
 
     /// The answer, and how the call's windows stand; nothing where it was refused before them.
@@ -136,7 +139,7 @@ impl Vendor for Workspace {
             return Reply::json(404, &json!({"status": "fail", "data": "Resource not found."}))
                 .with(FindingKind::Violation, "no call of this stand-in");
         };
-        let id = self.exchange_id(request, route.envelope);
+        let (id, echoed) = self.exchange_id(request, route.envelope);
         let call = Call { request, id: &id, envelope: route.envelope, variables };
         let (reply, standing) = self.admitted(route, &call);
         let limited = reply.status == 429;
@@ -144,13 +147,15 @@ impl Vendor for Workspace {
             Some(standing) => self.with_headers(reply, standing, request.at),
             None => reply,
         };
-        match standing {
-            // moengage: OpenAPI files of flows and offerings; in seconds.
-            Some(standing) if route.envelope.v5 && limited => {
-                reply.header("x-moe-request-id", &id).header("retry-after", standing.reset_s)
+        let reply = match standing {
+            Some(standing) if limited && route.envelope.retry_after => {
+                reply.header("retry-after", standing.reset_s)
             }
-            _ if route.envelope.v5 => reply.header("x-moe-request-id", &id),
             _ => reply,
+        };
+        match echoed {
+            Some(echoed) => reply.header("x-moe-request-id", echoed),
+            None => reply,
         }
     }
 
