@@ -30,6 +30,7 @@
 //! | `POST /_control/automations` | Brevo: `{"lists": [5]}`, the lists that start an automation |
 //! | `POST /_control/campaigns` | MoEngage: one change of the list ([`moengage::Change`]) |
 //! | `POST /_control/search-quirks` | MoEngage: how searches misbehave ([`moengage::SearchQuirks`]) |
+//! | `POST /_control/rows` | MoEngage: `{"table": "segments", "change": ...}`, one change ([`moengage::RowChange`]) of what is only read ([`moengage::Table`]) |
 //! | `POST /_control/users` | MoEngage: adds or replaces users (a list of [`moengage::User`]) |
 //! | `POST /_control/objects` | Bucket: puts or removes a file ([`bucket::FileChange`]) |
 //! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |
