@@ -19,6 +19,7 @@ mod rate;
 mod refusal;
 mod resources;
 mod streams;
+mod surfaces;
 mod time;
 mod user_names;
 mod users;
@@ -28,5 +29,5 @@ pub use client::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Meth
 pub use notes::Note;
 pub use page::{CURSOR_VERSION, Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
 pub use resources::{fetch_page, resources};
-pub use streams::{Reject, STREAMS, WebhookOutcome, WebhookRequest, handle_webhook};
+pub use surfaces::{Reject, WebhookOutcome, WebhookRequest, handle_webhook, surfaces};
 pub(crate) use time::day;
