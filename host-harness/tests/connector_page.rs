@@ -120,7 +120,7 @@ fn every_test_that_the_page_names_as_proof_is_there() {
         let there = sources.iter().any(|source| {
             let text = std::fs::read_to_string(source)
                 .unwrap_or_else(|e| panic!("{command}: {}: {e}", source.display()));
-            whole || text.contains(&format!("fn {name}"))
+            whole || text.contains(&format!("fn {name}("))
         });
         assert!(there, "{command}");
         named += 1;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -353,12 +352,13 @@ fn targets(profile: &Profile) -> String {
         let made = if attribute.create { "yes" } else { "no, it is Brevo's own" };
         table.row(&["attribute".into(), code(&attribute.name), kind.into(), made.into()]);
     }
-    for event in &profile.targets.events {
-        table.row(&["event".into(), code(event), "event".into(), "nothing to make".into()]);
+    let events = &profile.targets.events;
+    if !events.is_empty() {
+        table.row(&["events".into(), codes(events), "event".into(), "nothing to make".into()]);
     }
     if let Some(prefix) = &profile.targets.event_prefix {
         table.row(&[
-            "event".into(),
+            "events".into(),
             format!("any {}", code(format!("{prefix}*"))),
             "event".into(),
             "nothing to make".into(),
@@ -374,15 +374,11 @@ fn nature(nature: Nature) -> &'static str {
     }
 }
 
+/// In the largest unit that it is a whole number of.
 fn span(seconds: u32) -> String {
-    let seconds = Duration::from_secs(seconds.into()).as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
-        7_200..172_800 if seconds.is_multiple_of(3_600) => format!("{} h", seconds / 3_600),
-        _ if seconds.is_multiple_of(86_400) => format!("{} d", seconds / 86_400),
-        _ => format!("{seconds} s"),
-    }
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
+    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
 }
 
 fn size(bytes: u32) -> String {

@@ -129,7 +129,7 @@ impl Document {
             json!({
                 "method": operation.method, "path": operation.path, "servers": servers,
                 "security": operation.security, "source": operation.node["x-source"],
-                "slot": operation.node["x-slot"], "operation_id": operation.node["operationId"],
+                "slot": operation.node["x-slot"], "other_slot": operation.node["x-other-slot"], "operation_id": operation.node["operationId"],
             })
         };
         let hook = |operation: Operation<'_>| {
