@@ -16,7 +16,7 @@ use described::Seen;
 use described::deviations::{self, Deviation};
 use described::proxy::Proxy;
 use host_harness::store::runs::{backfill_key, resource_key};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sources::*;
 use stand_ins::journal::Exchange;
 use stand_ins::moengage::exports::{ExportOptions, export_files};
@@ -27,23 +27,20 @@ const DAY: i64 = 86_400_000;
 /// filled here.
 const MOST_REQUESTS: usize = 1_100;
 
-/// Everything that the connector can be told to read.
-fn everything() -> Value {
-    // The stand-in's address is known only when it runs.
-    let endpoints: Map<String, Value> = granted().into_keys().map(|name| (name, json!(VENDOR))).collect();
-    json!({
-        "keys": { "segmentation": "${SEGMENTATION_KEY}" },
+/// Everything that the connector can be told to read and to take.
+fn everything() -> Setting {
+    let more = json!({
+        "keys": {
+            "data": "${DATA_KEY}", "campaigns": "${CAMPAIGNS_KEY}", "segmentation": "${SEGMENTATION_KEY}"
+        },
         "project_code": "shop",
         "campaigns": { "created_since": "2020-01-01" },
         "segment_sync": { "lists": { "656f1d0c9b": 5 } },
         "alerts": true,
         "connector_campaigns": { "user_id": "/user/id", "event": "coupon_sent", "event_id": "/delivery_id" },
-        "endpoints": endpoints,
-    })
+    });
+    Setting { more, record_exchanges: true, ..Setting::default() }
 }
-
-/// Where MoEngage is, until it is known.
-const VENDOR: &str = "http://vendor.invalid";
 
 fn manifest() -> Value {
     serde_json::from_slice(&std::fs::read(described::root().join("manifest.json")).unwrap()).unwrap()
@@ -78,9 +75,7 @@ fn harness(world: &World, arguments: &[&str]) -> Value {
 fn calls() -> &'static [Exchange] {
     static CALLS: OnceLock<Vec<Exchange>> = OnceLock::new();
     CALLS.get_or_init(|| {
-        let setting = Setting { connector: everything(), record_exchanges: true, ..Setting::default() };
-        let mut world = World::with(&setting);
-        world.text = world.text.replace(VENDOR, &world.moengage.url());
+        let world = World::with(&everything());
         let generator = Generator { people: 40, events: 300, now_s: world.now_s(), ..Generator::default() };
         let options = ExportOptions {
             folder: FOLDER.to_owned(),
@@ -355,7 +350,7 @@ fn pushed_webhooks_and_the_hosts_answers_are_as_described() {
 
 #[test]
 fn the_description_names_exactly_the_webhooks_that_the_connector_takes() {
-    let world = World::with(&Setting { connector: everything(), ..Setting::default() });
+    let world = World::with(&everything());
     let profile = harness(&world, &["discover"]);
     let names = |all: &[Value], member: &str| -> BTreeSet<String> {
         all.iter().filter_map(|one| one[member].as_str().map(str::to_owned)).collect()

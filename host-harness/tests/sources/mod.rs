@@ -33,8 +33,8 @@ pub struct Setting {
     pub options: Value,
     /// What holds the export files.
     pub storage: Storage,
-    /// Members of `connectors.moengage` beside or in place of the plain ones.
-    pub connector: Value,
+    /// Under `connectors.moengage`, beside the rest or in its place.
+    pub more: Value,
     /// Whether MoEngage's stand-in keeps whole exchanges.
     pub record_exchanges: bool,
 }
@@ -45,7 +45,7 @@ impl Default for Setting {
             factor: 600.0,
             options: json!({ "profile_refresh": "1h" }),
             storage: Storage::S3 { region: REGION.into() },
-            connector: json!({}),
+            more: json!({}),
             record_exchanges: false,
         }
     }
@@ -85,11 +85,9 @@ impl World {
             "exports": exports,
             "field_mapping": { "plan": "PLAN" },
             "options": setting.options,
-            "endpoints": { "data": vendor, "campaigns": vendor, "users": vendor, endpoint: bucket.url() }
+            "endpoints": { "data": vendor, "campaigns": vendor, "users": vendor, "segmentation": vendor, endpoint: bucket.url() }
         });
-        for (key, value) in setting.connector.as_object().unwrap() {
-            merge(&mut connector, key, value);
-        }
+        connector.as_object_mut().unwrap().extend(setting.more.as_object().unwrap().clone());
         // JSON is YAML as well.
         let text = json!({
             "host": {
@@ -175,16 +173,6 @@ impl World {
         assert_eq!(self.moengage.violations(), []);
         assert_eq!(self.bucket.violations(), []);
         assert!(self.brevo.resubscriptions().is_empty(), "{:?}", self.brevo.resubscriptions());
-    }
-}
-
-/// Sets a member; of a block each by itself.
-fn merge(block: &mut Value, key: &str, value: &Value) {
-    match (&mut block[key], value) {
-        (own @ Value::Object(_), Value::Object(members)) => {
-            members.iter().for_each(|(key, value)| merge(own, key, value));
-        }
-        (own, value) => *own = value.clone(),
     }
 }
 
