@@ -4,26 +4,35 @@
 //! `moengage/moengage-documentation`) and its OpenAPI files of August 2026.
 //!
 //! - The pushing side: [`streams`] sends batches to a target with the documented retries;
-//!   [`generator`] makes batches and says exactly what is in them.
+//!   [`generator`] makes batches and says exactly what is in them. [`segment_sync`] pushes who is in
+//!   a segment, [`alerts`] are signed, [`connector_campaign`] sends a marketer's own requests. Each
+//!   keeps what it sent and what was taken.
 //! - The exporting side: [`exports`] puts the same history into files of a [`crate::bucket`];
 //!   [`bulk`] writes very many records to disk.
 //! - The reading side: `POST /v1.0/data/fileimports/import/status`,
 //!   `POST /v1/customers/export`, `POST /core-services/v1/campaigns/search`,
 //!   `POST /v5/campaigns/search`, `GET /v3/custom-segments`, `GET /v3/custom-segments/{id}`. Each family of calls is a file with a table of its own. Each call needs Basic (workspace and the family's key) and `MOE-APPKEY`.
 
+pub mod alerts;
 mod batch;
 pub mod bulk;
 mod campaigns;
 mod codes;
+pub mod connector_campaign;
 mod envelopes;
 pub mod exports;
 pub mod generator;
 mod imports;
 mod options;
+mod outward;
 mod person;
+pub mod posting;
 mod routes;
 mod rows;
 mod search;
+mod segment_runs;
+pub mod segment_sync;
+mod segment_wire;
 mod segments;
 pub mod streams;
 mod truth;
@@ -32,6 +41,9 @@ mod workspace;
 
 use std::io;
 
+use alerts::{AlertTarget, Alerts};
+use connector_campaign::{Connector, ConnectorCampaign};
+use segment_sync::{Destination, SegmentSync};
 use serde::Deserialize;
 
 pub use campaigns::{BadChange, Campaign, Change};
@@ -84,6 +96,7 @@ impl MoEngage {
         let server = Server::start("moengage", port, scale, keep, Workspace::new(options))?;
         let (clock, runtime) = (server.shared.clock, server.runtime.clone());
         server.shared.with(|workspace| {
+            workspace.outward.runs_on = Some((clock, runtime.clone()));
             workspace.pusher = Some(Box::new(move |push, at| pushed(push, at, clock, &runtime)));
         });
         Ok(Self { server })
@@ -160,6 +173,21 @@ impl MoEngage {
     /// Sets up a stream. It pushes when it is given batches.
     pub fn stream(&self, target: Target) -> Result<Stream, BadTarget> {
         Stream::new(target, self.server.shared.clock, self.server.runtime.clone())
+    }
+
+    /// Sets up the sync of a segment without members. It pushes when a run is asked for or due.
+    pub fn segment_sync(&self, destination: Destination) -> Result<SegmentSync, BadTarget> {
+        self.server.shared.with(|workspace| workspace.outward.sync(destination))
+    }
+
+    /// Sets up a webhook for alerts. It pushes when it is given one.
+    pub fn alerts(&self, target: AlertTarget) -> Result<Alerts, BadTarget> {
+        self.server.shared.with(|workspace| workspace.outward.webhook(target, &workspace.options))
+    }
+
+    /// Sets up a connector campaign. It pushes when it is given users.
+    pub fn connector_campaign(&self, connector: Connector) -> Result<ConnectorCampaign, BadTarget> {
+        self.server.shared.with(|workspace| workspace.outward.connector(connector))
     }
 }
 

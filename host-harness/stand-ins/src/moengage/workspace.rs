@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Push;
 use super::envelopes::{DATA, Envelope, Refusal};
 use super::options::{Access, Family, Options, Reset};
+use super::outward::Outward;
 use super::routes::{Call, FAMILIES, Key, Route, find};
 use super::rows::{TableChange, Tables};
 use super::search::Searches;
@@ -28,6 +29,7 @@ pub(super) struct Workspace {
     pub(super) options: Options,
     pub(super) access: BTreeMap<Family, Access>,
     pub(super) pusher: Option<Pusher>,
+    pub(super) outward: Outward,
     pub(super) searches: Searches,
     pub(super) users: Users,
     pub(super) tables: Tables,
@@ -45,6 +47,7 @@ impl Workspace {
             options,
             access: BTreeMap::new(),
             pusher: None,
+            outward: Outward::default(),
             pushed: Vec::new(),
             limits: BTreeMap::new(),
             ids: Random::new(1),
@@ -166,10 +169,14 @@ impl Vendor for Workspace {
         json!({
             "workspace_id": self.options.workspace_id, "streams": streams,
             "campaigns": self.searches.campaigns, "users": self.users.all(), "rows": self.tables,
+            "pushed": self.outward.state(),
         })
     }
 
     fn control(&mut self, call: &str, body: &Value, at: Millis) -> Option<Reply> {
+        if let Some(reply) = self.outward.control(call, body, &self.options) {
+            return Some(reply);
+        }
         let mut controls = FAMILIES.iter().flat_map(|calls| calls.controls);
         let done = match call {
             "push" => return self.push(body, at),
