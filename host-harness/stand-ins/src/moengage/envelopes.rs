@@ -5,20 +5,41 @@ use serde_json::{Value, json};
 use crate::http::Reply;
 use crate::journal::FindingKind;
 
-/// How a family of calls refuses.
+/// How a family of calls refuses, and what it calls an exchange.
 #[derive(Clone, Copy)]
 pub(super) struct Envelope {
     /// Body of a refusal; the text is the vendor's id of the exchange.
     pub(super) body: fn(Refusal<'_>, &str) -> Value,
-    /// Whether the headers of v5 belong to it: `X-MOE-Request-Id` on every answer, `Retry-After`
-    /// on a 429.
-    pub(super) v5: bool,
+    pub(super) ids: Ids,
+    /// Whether a 429 says how long to wait, in seconds.
+    pub(super) retry_after: bool,
+    /// Whether 401 and 403 come from the gateway before it: JSON that says it is plain text.
+    pub(super) gateway: bool,
 }
 
-pub(super) const DATA: Envelope = Envelope { body: data, v5: false };
-pub(super) const CAMPAIGNS_V1: Envelope = Envelope { body: campaigns_v1, v5: false };
-pub(super) const V5: Envelope = Envelope { body: v5, v5: true };
-pub(super) const SEGMENTS: Envelope = Envelope { body: segments, v5: false };
+/// The id of an exchange. Without an id of the caller's, v5 makes one of 12 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ids {
+    /// Eight letters of the vendor's own.
+    Short,
+    /// v5: the caller's, in `X-MOE-Request-Id` and in `response_id`.
+    Echoed,
+    /// v5: as `Echoed`, with `resp_` before it in the body (OpenAPI files of offerings, business
+    /// events, locales, subscription categories).
+    Prefixed,
+}
+
+impl Envelope {
+    /// A family of before v5.
+    pub(super) const fn plain(body: fn(Refusal<'_>, &str) -> Value) -> Self {
+        Self { body, ids: Ids::Short, retry_after: false, gateway: false }
+    }
+}
+
+pub(super) const DATA: Envelope = Envelope::plain(data);
+pub(super) const CAMPAIGNS_V1: Envelope = Envelope::plain(campaigns_v1);
+pub(super) const SEGMENTS: Envelope = Envelope::plain(segments);
+pub(super) const V5: Envelope = Envelope { ids: Ids::Echoed, ..Envelope::plain(v5) };
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +69,7 @@ pub(super) enum Refusal<'a> {
 }
 
 /// moengage: OpenAPI file of flows, 403.
-fn required(permission: &str) -> String {
+pub(super) fn required(permission: &str) -> String {
     format!("Required permission: {permission}")
 }
 
@@ -93,7 +114,12 @@ impl Refusal<'_> {
             }),
             _ => (envelope.body)(self, id),
         };
-        let reply = Reply::json(self.status(), &body);
+        let status = self.status();
+        let reply = Reply::json(status, &body);
+        let reply = match envelope.gateway && matches!(status, 401 | 403) {
+            true => reply.header("content-type", "text/plain"),
+            false => reply,
+        };
         match self.finding() {
             Some((kind, detail)) => reply.with(kind, detail),
             None => reply,

@@ -8,9 +8,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Push;
-use super::envelopes::{DATA, Envelope, Refusal};
+use super::cursors::{CursorQuirks, Cursors};
+use super::envelopes::{DATA, Envelope, Ids, Refusal};
 use super::options::{Access, Family, Options, Reset};
 use super::outward::Outward;
+use super::readings::Readings;
 use super::routes::{Call, FAMILIES, Key, Route, find};
 use super::rows::{TableChange, Tables};
 use super::search::Searches;
@@ -33,6 +35,8 @@ pub(super) struct Workspace {
     pub(super) searches: Searches,
     pub(super) users: Users,
     pub(super) tables: Tables,
+    pub(super) cursors: Cursors,
+    pub(super) readings: Readings,
     pushed: Vec<Stream>,
     limits: BTreeMap<&'static str, Windows>,
     ids: Random,
@@ -44,6 +48,8 @@ impl Workspace {
             searches: Searches::new(options.campaigns),
             users: Users::default(),
             tables: Tables::new(),
+            cursors: Cursors::default(),
+            readings: Readings::default(),
             options,
             access: BTreeMap::new(),
             pusher: None,
@@ -55,8 +61,9 @@ impl Workspace {
     }
 
     /// Why the caller may not make this call, if so.
-    fn refusal(&self, request: &Request, key: Key) -> Option<Refusal<'static>> {
+    fn refusal(&self, request: &Request, route: &Route, key: Key) -> Option<Refusal<'static>> {
         let Key { family, permission } = key;
+        let family = self.readings.keys.get(route.template).copied().unwrap_or(family);
         let access = self.access.get(&family).copied().unwrap_or_default();
         if access == Access::AddressNotListed {
             return Some(Refusal::Address);
@@ -70,6 +77,7 @@ impl Workspace {
             Family::Data => &self.options.data_key,
             Family::Campaigns => &self.options.campaigns_key,
             Family::Segmentation => &self.options.segmentation_key,
+            Family::Personalize => &self.options.personalize_key,
         };
         match (key, access) {
             (None, _) => Some(Refusal::NoSecretSet),
@@ -80,22 +88,25 @@ impl Workspace {
         }
     }
 
+    /// The id that the body names, and the one that the header does.
+    ///
     /// moengage: OpenAPI files of flows and offerings: a body's `request_id` (or
-    /// `moe_request_id`) wins over `X-MOE-Request-Id`; without either it is 12 hex digits. Data's
-    /// has 8 letters.
-    fn exchange_id(&mut self, request: &Request, envelope: Envelope) -> String {
-        if !envelope.v5 {
-            return self.ids.hex(8);
+    /// `moe_request_id`) wins over `X-MOE-Request-Id`.
+    fn exchange_id(&mut self, request: &Request, envelope: Envelope) -> (String, Option<String>) {
+        if envelope.ids == Ids::Short {
+            return (self.ids.hex(8), None);
         }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let own = ["request_id", "moe_request_id"].into_iter().find_map(|key| body[key].as_str());
         let own = own.or_else(|| request.header("x-moe-request-id")).filter(|id| !id.is_empty());
-        own.map_or_else(|| self.ids.hex(12), str::to_owned)
+        let id = own.map_or_else(|| self.ids.hex(12), str::to_owned);
+        let named = if envelope.ids == Ids::Prefixed { format!("resp_{id}") } else { id.clone() };
+        (named, Some(id))
     }
 
     /// The answer, and how the call's windows stand; nothing where it was refused before them.
     fn admitted(&mut self, route: &Route, call: &Call<'_>) -> (Reply, Option<Standing>) {
-        if let Some(refusal) = route.key.and_then(|key| self.refusal(call.request, key)) {
+        if let Some(refusal) = route.key.and_then(|key| self.refusal(call.request, route, key)) {
             return (call.refused(refusal), None);
         }
         let weight = match (route.weight)(self, call) {
@@ -139,7 +150,7 @@ impl Vendor for Workspace {
             return Reply::json(404, &json!({"status": "fail", "data": "Resource not found."}))
                 .with(FindingKind::Violation, "no call of this stand-in");
         };
-        let id = self.exchange_id(request, route.envelope);
+        let (id, echoed) = self.exchange_id(request, route.envelope);
         let call = Call { request, id: &id, envelope: route.envelope, variables };
         let (reply, standing) = self.admitted(route, &call);
         let limited = reply.status == 429;
@@ -147,13 +158,15 @@ impl Vendor for Workspace {
             Some(standing) => self.with_headers(reply, standing, request.at),
             None => reply,
         };
-        match standing {
-            // moengage: OpenAPI files of flows and offerings; in seconds.
-            Some(standing) if route.envelope.v5 && limited => {
-                reply.header("x-moe-request-id", &id).header("retry-after", standing.reset_s)
+        let reply = match standing {
+            Some(standing) if limited && route.envelope.retry_after => {
+                reply.header("retry-after", standing.reset_s)
             }
-            _ if route.envelope.v5 => reply.header("x-moe-request-id", &id),
             _ => reply,
+        };
+        match echoed {
+            Some(echoed) => reply.header("x-moe-request-id", echoed),
+            None => reply,
         }
     }
 
@@ -180,6 +193,8 @@ impl Vendor for Workspace {
         let mut controls = FAMILIES.iter().flat_map(|calls| calls.controls);
         let done = match call {
             "push" => return self.push(body, at),
+            "cursor-quirks" => read::<CursorQuirks>(body).map(|quirks| self.cursors.set_quirks(quirks)),
+            "readings" => read::<Readings>(body).map(|readings| self.readings = readings),
             "rows" => read::<TableChange>(body).and_then(|TableChange { table, change }| {
                 self.tables.change(table, &change).map_err(|e| e.to_string())
             }),
