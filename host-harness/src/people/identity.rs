@@ -13,11 +13,12 @@
 //! | only addresses, known for exactly one person | that person |
 //! | only addresses, known for several | shared: opt-outs and suppressions hold for all of them, the rest is quarantined |
 //! | an address that others have as well | it is shared; every opt-out and suppression of one holds for all |
-//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it |
+//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it, memberships of lists included |
 
 use rusqlite::{Transaction, params};
 
 use super::consent::Consents;
+use super::memberships;
 use crate::contract::Person;
 use crate::registry::Channel;
 use crate::store::StoreError;
@@ -216,6 +217,7 @@ impl<'a, 't> Search<'a, 't> {
             )?;
             tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
             tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+            memberships::absorb(tx, id, other)?;
             outbox::release_held(tx, id.0, now)?;
         }
         Ok(())

@@ -7,6 +7,7 @@
 mod admit;
 mod ahead;
 mod commit;
+mod membership;
 mod pages;
 mod requeued;
 mod services;

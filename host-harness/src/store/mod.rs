@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod installations;
 pub mod jobs;
 pub mod journal;
+pub mod lists;
 pub mod outbox;
 mod rates;
 pub mod retention;
@@ -96,7 +97,8 @@ impl std::fmt::Debug for Digest {
 }
 
 /// Schema steps; a step is never edited once released.
-const STEPS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const STEPS: &[&str] =
+    &[include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// The host's file.
 pub struct Store {
