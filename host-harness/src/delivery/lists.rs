@@ -315,11 +315,6 @@ pub(super) fn superseded(join: bool) -> End {
     End::Over(State::Superseded, if join { "newer-leave" } else { "newer-join" })
 }
 
-/// What a letter about a list points to.
-pub(crate) fn about(list: &List) -> String {
-    format!("list:{}", list.title())
-}
-
 pub(super) fn list_gone(list: &List) -> Letter {
     let named = list.name.is_some();
     Letter {
@@ -334,7 +329,7 @@ pub(super) fn list_gone(list: &List) -> Letter {
                 "Put the number of a list that exists into the settings; `harness lists resume` tries this one again."
             }
         },
-        about: Some(about(list)),
+        about: Some(list.about()),
     }
 }
 
@@ -344,7 +339,7 @@ pub(super) fn list_forbidden(list: &List) -> Letter {
         actor: Actor::Tenant,
         message: "Brevo does not let this key work on the list; its joins and leaves are held.",
         remedy: "Check the account's plan and the key's access, then run `harness lists resume`.",
-        about: Some(about(list)),
+        about: Some(list.about()),
     }
 }
 
@@ -354,7 +349,7 @@ pub(super) fn list_refused(list: &List) -> Letter {
         actor: Actor::Operator,
         message: "Brevo refused to make the list or its folder; its joins and leaves are held.",
         remedy: "Look whether the account's lists or folders are used up (300 each on most plans) and whether the names are allowed, then run `harness lists resume`.",
-        about: Some(about(list)),
+        about: Some(list.about()),
     }
 }
 
@@ -364,7 +359,7 @@ pub(super) fn named_twice(list: &List) -> Letter {
         actor: Actor::Tenant,
         message: "The settings name this list by its number and by its name; each would undo what the other does, so this one is held.",
         remedy: "Name it in one way everywhere in the settings.",
-        about: Some(about(list)),
+        about: Some(list.about()),
     }
 }
 

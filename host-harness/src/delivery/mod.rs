@@ -17,7 +17,7 @@ mod address;
 mod blocks;
 mod claim;
 mod contact;
-pub(crate) mod lists;
+mod lists;
 mod outcome;
 mod person;
 mod place;

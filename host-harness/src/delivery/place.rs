@@ -71,7 +71,7 @@ impl Delivery {
     fn placed(&self, search: &Search, id: i64) -> Result<(), StoreError> {
         let now = self.world.now();
         self.store.write(|tx| {
-            if lists::other_at_brevo(tx, &search.list, id)? {
+            if lists::at_brevo(tx, search.list.destination, id, search.list.id)? {
                 lists::created(tx, search.list.id)?;
                 let letter = named_twice(&search.list);
                 lists::stop(tx, search.list.id, letter.code)?;
@@ -201,7 +201,7 @@ impl Delivery {
     }
 
     fn give_up(&self, search: &Search, letter: Letter, now: Millis) -> Result<(), StoreError> {
-        let letter = Letter { about: Some(super::lists::about(&search.list)), ..letter };
+        let letter = Letter { about: Some(search.list.about()), ..letter };
         self.stop_list(&search.list, search.installation, letter, now)?;
         self.store.write(|tx| self.save_rates(tx))
     }

@@ -19,7 +19,7 @@ use rusqlite::{Transaction, params};
 
 use super::consent::Consents;
 use super::memberships;
-use crate::contract::Person;
+use crate::contract::{Alias, Person};
 use crate::registry::Channel;
 use crate::store::StoreError;
 use crate::store::installations::DestinationId;
@@ -56,6 +56,27 @@ pub fn resolve(
     let (resolution, _) = Search::new(tx, &mut consents, destination, now).resolve(person)?;
     consents.flush(tx)?;
     Ok(resolution)
+}
+
+/// Every name that is known of a person; of several of one kind the newest.
+pub fn names_of(tx: &Transaction<'_>, id: PersonId) -> Result<Person, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT kind, value FROM identity WHERE person = ?1 ORDER BY at, value")?;
+    let rows = statement.query_map([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut person = Person { external_id: None, email: None, phone: None, aliases: Vec::new() };
+    for row in rows {
+        let (kind, value): (String, String) = row?;
+        match kind.as_str() {
+            EXTERNAL_ID => person.external_id = Some(value),
+            EMAIL => person.email = Some(value),
+            PHONE => person.phone = Some(value),
+            other => {
+                let Some(kind) = other.strip_prefix("alias:") else { continue };
+                person.aliases.push(Alias { kind: kind.to_owned(), value });
+            }
+        }
+    }
+    Ok(person)
 }
 
 /// Lower-cased, as Brevo compares addresses. The local part is the mailbox owner's business, but

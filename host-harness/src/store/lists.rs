@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use super::installations::DestinationId;
 use super::{Digest, StoreError};
-use crate::registry::ListRef;
+use crate::registry::{ExistingList, ListRef, NamedList};
 use crate::world::Millis;
 
 /// `heard_at` is not written more often than that.
@@ -39,6 +39,22 @@ impl List {
             Some(since) if at >= since => self.last_generation,
             _ => self.generation,
         }
+    }
+
+    /// As a payload names it; none where a row names nothing, which no row does.
+    pub fn reference(&self) -> Option<ListRef> {
+        match (&self.folder, &self.name, self.brevo_id) {
+            (Some(folder), Some(name), _) => {
+                Some(ListRef::Named(NamedList { name: name.clone(), folder: folder.clone() }))
+            }
+            (_, _, Some(id)) => Some(ListRef::Existing(ExistingList { id })),
+            _ => None,
+        }
+    }
+
+    /// What a dead letter about it points to.
+    pub fn about(&self) -> String {
+        format!("list:{}", self.title())
     }
 
     /// As a person names it: `folder / name`, or Brevo's number.
@@ -80,24 +96,11 @@ pub fn named(
     }
     // Where another row was found to be that very list, one Brevo list has two names in the
     // settings. Both would undo what the other does, so this one stops.
-    let taken = tx
-        .prepare_cached(
-            "SELECT 1 FROM list WHERE destination = ?1 AND brevo_id = ?2 AND brevo_id IS NOT NULL",
-        )?
-        .exists(params![destination.0, id])?;
+    let taken = id.map_or(Ok(false), |id| at_brevo(tx, destination, id, 0))?;
     tx.execute(
         "INSERT INTO list (destination, key, name, folder, brevo_id, inert, heard_at, stopped_code)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![
-            destination.0,
-            key.0,
-            name,
-            folder,
-            id.filter(|_| !taken),
-            inert,
-            now,
-            taken.then_some(NAMED_TWICE),
-        ],
+        params![destination.0, key.0, name, folder, id, inert, now, taken.then_some(NAMED_TWICE),],
     )?;
     get(tx, tx.last_insert_rowid())?.ok_or(StoreError::Unreadable("list"))
 }
@@ -120,11 +123,19 @@ pub fn all(tx: &Transaction<'_>) -> Result<Vec<List>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Another row than `list` that is that Brevo list.
-pub fn other_at_brevo(tx: &Transaction<'_>, list: &List, brevo_id: i64) -> Result<bool, StoreError> {
+/// Whether another row than that one is that Brevo list.
+pub fn at_brevo(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    brevo_id: i64,
+    but: i64,
+) -> Result<bool, StoreError> {
     Ok(tx
-        .prepare_cached("SELECT 1 FROM list WHERE destination = ?1 AND brevo_id = ?2 AND brevo_id IS NOT NULL AND id <> ?3")?
-        .exists(params![list.destination.0, brevo_id, list.id])?)
+        .prepare_cached(
+            "SELECT 1 FROM list WHERE destination = ?1 AND brevo_id = ?2 AND brevo_id IS NOT NULL
+               AND stopped_code IS NOT 'list-named-twice' AND id <> ?3",
+        )?
+        .exists(params![destination.0, brevo_id, but])?)
 }
 
 /// The list was found or made at Brevo.
@@ -187,6 +198,63 @@ pub fn next_retry(
     Ok(tx
         .prepare_cached("SELECT min(retry_at) FROM list WHERE destination = ?1 AND retry_at > ?2")?
         .query_row(params![destination.0, now], |row| row.get(0))?)
+}
+
+/// An operator's word: a new generation is filled beside the old one from now on.
+pub fn begin_generation(tx: &Transaction<'_>, id: i64, now: Millis) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE list SET filling_since = ?2, last_generation = last_generation + 1 WHERE id = ?1",
+        params![id, now],
+    )?;
+    Ok(())
+}
+
+/// The new generation holds from now on, or is dropped.
+pub fn end_generation(tx: &Transaction<'_>, id: i64, holds: bool) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE list SET generation = CASE WHEN ?2 THEN last_generation ELSE generation END,
+                filling_since = NULL WHERE id = ?1",
+        params![id, holds],
+    )?;
+    Ok(())
+}
+
+/// An operator's word: it is delivered to again. What was held for it waits again.
+pub fn resume(tx: &Transaction<'_>, id: i64, now: Millis) -> Result<(), StoreError> {
+    tx.execute("UPDATE list SET stopped_code = NULL, retry_at = NULL, failures = 0 WHERE id = ?1", [id])?;
+    tx.execute(
+        "UPDATE action SET state = 0, code = NULL, due_at = max(?2, coalesce(not_before, ?2))
+         WHERE list = ?1 AND state IN (0, 1, 8, 9) AND state = 8 AND code = 'list-stopped'",
+        params![id, now],
+    )?;
+    Ok(())
+}
+
+/// How many joins are held until an operator's word.
+pub fn unconfirmed(tx: &Transaction<'_>, id: i64) -> Result<usize, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "SELECT count(*) FROM action
+             WHERE list = ?1 AND state IN (0, 1, 8, 9) AND state = 8 AND code = 'baseline-unconfirmed'",
+        )?
+        .query_row([id], |row| row.get::<_, i64>(0))? as usize)
+}
+
+/// The word about joins that were held: they go to Brevo, or never will. Returns how many.
+pub fn settle_unconfirmed(
+    tx: &Transaction<'_>,
+    id: i64,
+    deliver: bool,
+    now: Millis,
+) -> Result<usize, StoreError> {
+    Ok(tx.execute(
+        "UPDATE action SET
+                state = CASE WHEN ?2 THEN 0 ELSE 7 END,
+                code = CASE WHEN ?2 THEN NULL ELSE 'baseline-declined' END,
+                due_at = CASE WHEN ?2 THEN max(?3, coalesce(not_before, ?3)) END
+         WHERE list = ?1 AND state IN (0, 1, 8, 9) AND state = 8 AND code = 'baseline-unconfirmed'",
+        params![id, deliver, now],
+    )?)
 }
 
 /// Nothing is delivered to the list until an operator's word. Its open actions are held, so that

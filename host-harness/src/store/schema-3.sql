@@ -18,7 +18,8 @@ CREATE TABLE list (
   creating_at     INTEGER,                  -- a call that creates it or its folder was sent, its outcome not yet seen
   UNIQUE (destination, key)
 );
-CREATE UNIQUE INDEX list_at_brevo ON list (destination, brevo_id) WHERE brevo_id IS NOT NULL;
+CREATE UNIQUE INDEX list_at_brevo ON list (destination, brevo_id)
+  WHERE brevo_id IS NOT NULL AND stopped_code IS NOT 'list-named-twice';
 
 -- One row for each list and person that a record spoke of. The newest word holds.
 CREATE TABLE membership (
