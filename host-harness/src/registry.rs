@@ -187,7 +187,7 @@ impl ListRef {
 /// the same to a person is not a second list.
 fn is_list_name(name: &str) -> bool {
     let length = name.chars().count();
-    (1..=255).contains(&length) && name.trim() == name && !name.chars().any(char::is_control)
+    (1..=400).contains(&length) && name.trim() == name && !name.chars().any(char::is_control)
 }
 
 /// Why an action is not admitted. Its record is quarantined.
