@@ -5,6 +5,7 @@
 
 mod attributes;
 mod consent;
+mod lists;
 mod names;
 mod properties;
 
@@ -16,7 +17,9 @@ use crate::failure::{Failure, FailureKind};
 use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
-use crate::model::{Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, Subject};
+use crate::model::{
+    ALERT, Action, CAMPAIGN, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Person, Provenance, Record, Subject,
+};
 use crate::settings::{HistoricalProfiles, Settings};
 use names::{EventName, event_name};
 pub use names::{known_event_names, name_clashes};
@@ -39,8 +42,8 @@ pub fn map_record(
     now: Millis,
     log: &mut dyn Log,
 ) -> Result<Mapping, Failure> {
-    // Brevo has nothing that a campaign of MoEngage could become.
-    if record.kind == CAMPAIGN {
+    // Brevo has nothing that a campaign or an alert of MoEngage could become.
+    if record.kind == CAMPAIGN || record.kind == ALERT {
         return Ok(Mapping::Nothing("no-target".to_owned()));
     }
     let Subject::Person(person) = &record.subject else {
@@ -56,6 +59,10 @@ pub fn map_record(
         EVENT => {
             let body = serde_json::from_str(&record.body).map_err(unreadable)?;
             map_event(settings, record, person, &body, now, log)
+        }
+        MEMBERSHIP => {
+            let body = serde_json::from_str(&record.body).map_err(unreadable)?;
+            Ok(lists::of_membership(settings, record, &body))
         }
         _ => Err(internal("unknown-kind", "The connector makes no records of this kind.")),
     }
@@ -102,7 +109,9 @@ fn map_event(
         actions.extend(consent::of_event(record, person, body, log));
     }
     let name = if settings.sync.events { event_name(settings, &body.code) } else { EventName::NotSynced };
+    let machine = body.machine == Some(true) && !settings.options.carry_machine_events;
     let why = match name {
+        EventName::Named(_) if machine => "machine-event",
         EventName::Named(_) if is_historical(settings, record, now) => "historical-event",
         EventName::Named(name) => match track(settings, record, body, name, now) {
             Ok(track) => {

@@ -1,10 +1,12 @@
 //! What a tenant says about MoEngage: the block `connectors.moengage`.
 
 mod campaigns;
+pub mod connector_campaigns;
 mod exports;
 mod mapping;
 mod options;
 mod problem;
+pub mod segment_sync;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use serde_json::value::RawValue;
 use crate::json::{self, Object, Scalar};
 pub use campaigns::Campaigns;
 use campaigns::campaigns;
+pub use connector_campaigns::ConnectorCampaigns;
+use connector_campaigns::connector_campaigns;
 use exports::exports;
 pub use exports::{EXPORTS_SLOT, Exports};
 pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
@@ -22,6 +26,8 @@ pub use options::HistoricalProfiles;
 use options::{Options, options};
 pub use problem::Problem;
 use problem::{Problems, below};
+pub use segment_sync::SegmentSync;
+use segment_sync::segment_sync;
 use webhook::webhook;
 pub use webhook::{WEBHOOK_SLOT, WebhookAuth};
 
@@ -45,6 +51,12 @@ pub struct Settings {
     pub(crate) event_names: BTreeMap<String, Option<String>>,
     pub(crate) options: Options,
     pub(crate) campaigns: Campaigns,
+    /// Outbound Segment Sync; none where MoEngage pushes no segments.
+    pub(crate) segment_sync: Option<SegmentSync>,
+    /// Whether MoEngage pushes its alerts.
+    pub(crate) alerts: bool,
+    /// Connector campaigns; none where there are none that come here.
+    pub(crate) connector_campaigns: Option<ConnectorCampaigns>,
 }
 
 /// Which of a workspace's two data sets.
@@ -87,7 +99,7 @@ pub struct Sync {
 // is never tried in silence.
 const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
 
-const TOP: [&str; 12] = [
+const TOP: [&str; 15] = [
     "workspace_id",
     "data_center",
     "environment",
@@ -100,6 +112,9 @@ const TOP: [&str; 12] = [
     "event_mapping",
     "options",
     "campaigns",
+    "segment_sync",
+    "alerts",
+    "connector_campaigns",
 ];
 
 impl Settings {
@@ -143,6 +158,9 @@ struct Found {
     event_names: BTreeMap<String, Option<String>>,
     options: Option<Options>,
     campaigns: Option<Campaigns>,
+    segment_sync: Option<SegmentSync>,
+    alerts: bool,
+    connector_campaigns: Option<ConnectorCampaigns>,
 }
 
 fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
@@ -196,6 +214,11 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
             "options" => found.options = options(&path, raw, problems),
             "campaigns" => found.campaigns = campaigns(&path, raw, problems),
+            "segment_sync" => found.segment_sync = segment_sync(&path, raw, problems),
+            "alerts" => found.alerts = problems.boolean(&path, raw).unwrap_or_default(),
+            "connector_campaigns" => {
+                found.connector_campaigns = connector_campaigns(&path, raw, problems);
+            }
             _ => problems.unknown_key(&path, &TOP),
         }
     }
@@ -236,6 +259,9 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         event_names: found.event_names,
         options,
         campaigns: found.campaigns.unwrap_or_default(),
+        segment_sync: found.segment_sync,
+        alerts: found.alerts,
+        connector_campaigns: found.connector_campaigns,
     })
 }
 
@@ -252,6 +278,12 @@ fn needed_keys(found: &Found, problems: &mut Problems) {
             found.campaigns.is_some(),
             KeySlot::Campaigns,
             "Write \"${MOENGAGE_CAMPAIGNS_KEY}\" and set that variable, or remove campaigns.",
+        ),
+        (
+            // MoEngage signs its alerts with it.
+            found.alerts && found.campaigns.is_none(),
+            KeySlot::Campaigns,
+            "Write \"${MOENGAGE_CAMPAIGNS_KEY}\" and set that variable, or remove alerts.",
         ),
     ] {
         // A key that was given wrongly has its own problem.

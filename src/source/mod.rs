@@ -1,24 +1,33 @@
 //! MoEngage: what it pushes and what it answers.
 
+mod alerts;
 mod campaign_row;
 mod campaigns;
 mod client;
 pub mod codes;
+mod connector_campaigns;
 mod contact;
 mod credentials;
 mod digest;
 mod errors;
+mod executions;
 mod exports;
 mod flags;
+mod form;
 mod identity;
 mod inner_event;
+mod instants;
+mod machine;
 mod notes;
 mod page;
 mod paging;
 mod rate;
 mod refusal;
+mod repeats;
 mod resources;
+mod segment_sync;
 mod streams;
+mod surfaces;
 mod time;
 mod user_names;
 mod users;
@@ -28,5 +37,5 @@ pub use client::{Http, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Meth
 pub use notes::Note;
 pub use page::{CURSOR_VERSION, Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
 pub use resources::{fetch_page, resources};
-pub use streams::{Reject, STREAMS, WebhookOutcome, WebhookRequest, handle_webhook};
+pub use surfaces::{Reject, WebhookOutcome, WebhookRequest, handle_webhook, surfaces};
 pub(crate) use time::day;

@@ -65,9 +65,12 @@ fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) 
 pub fn assert_fits_schema(kind: &str, body: &Value) {
     let mut settings = plain_settings();
     settings["options"] = json!({"profile_refresh": "24h"});
+    settings["segment_sync"] = json!({});
+    settings["alerts"] = json!(true);
+    settings["connector_campaigns"] = json!({"user_id": "user", "event": "coupon"});
     let profile = configure(&settings.to_string()).unwrap();
-    let surfaces =
-        profile.surfaces[0].schemas.iter().filter(|(name, _)| name == kind).map(|(_, schema)| schema);
+    let surfaces = profile.surfaces.iter().flat_map(|surface| &surface.schemas);
+    let surfaces = surfaces.filter(|(name, _)| name == kind).map(|(_, schema)| schema);
     let resources =
         profile.resources.iter().filter(|resource| resource.kind == kind).map(|resource| &resource.schema);
     let schemas: Vec<_> = surfaces.chain(resources).collect();
@@ -194,8 +197,13 @@ fn the_manifest_grants_exactly_what_is_used() {
         })
         .collect();
     assert_eq!(used, granted);
-    for auth in ["basic", "header", "bearer"] {
-        assert!(manifest["inbound"].get(auth).is_some());
-    }
+    let inbound: Vec<_> = manifest["inbound"].as_object().unwrap().keys().collect();
+    assert_eq!(inbound, ["alerts", "basic", "bearer", "header"]);
+    // MD:partner-guide/data-and-analytics/workflow-automation/webhook.mdx
+    assert_eq!(
+        manifest["inbound"]["alerts"],
+        json!({"digest": {"hash": "sha256", "slot": "campaigns", "encoding": "hex", "header": "signature",
+                          "parts": ["slot", {"literal": "|"}, "body"]}})
+    );
     assert_eq!(manifest["connector"], profile.connector.as_str());
 }
