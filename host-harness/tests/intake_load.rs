@@ -59,7 +59,7 @@ fn w12_two_hundred_senders_get_their_200_in_time_behind_a_full_queue_and_a_slow_
                     Ok::<_, StoreError>(())
                 };
                 store.write(wait).unwrap();
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(50));
             }
         });
         let senders: Vec<_> = (0..200)
