@@ -50,7 +50,7 @@ pub enum Outcome {
 
 /// A stored membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // as in `schema-3.sql`
+#[allow(missing_docs)] // as in `schema-4.sql`
 pub struct Membership {
     pub person: PersonId,
     pub wanted: bool,

@@ -12,7 +12,7 @@ const HEARD_STEP: Millis = 60_000;
 
 /// A list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // as in `schema-3.sql`
+#[allow(missing_docs)] // as in `schema-4.sql`
 pub struct List {
     pub id: i64,
     pub destination: DestinationId,
