@@ -7,6 +7,7 @@ mod attributes;
 mod consent;
 mod names;
 mod properties;
+mod subscription;
 
 use std::borrow::Cow;
 
@@ -16,8 +17,9 @@ use crate::failure::{Failure, FailureKind};
 use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
-use crate::model::{Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, Subject};
+use crate::model::{Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, SUBSCRIPTION, Subject};
 use crate::settings::{HistoricalProfiles, Settings};
+use crate::source;
 use names::{EventName, event_name};
 pub use names::{known_event_names, name_clashes};
 
@@ -39,8 +41,14 @@ pub fn map_record(
     now: Millis,
     log: &mut dyn Log,
 ) -> Result<Mapping, Failure> {
-    // Brevo has nothing that a campaign of MoEngage could become.
-    if record.kind == CAMPAIGN {
+    if record.kind == SUBSCRIPTION {
+        return Ok(match settings.sync.consent {
+            true => subscription::map(record),
+            false => Mapping::Nothing("not-synced".to_owned()),
+        });
+    }
+    // Brevo has nothing that these things of MoEngage could become.
+    if record.kind == CAMPAIGN || source::is_listed(&record.kind) {
         return Ok(Mapping::Nothing("no-target".to_owned()));
     }
     let Subject::Person(person) = &record.subject else {

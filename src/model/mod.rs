@@ -19,6 +19,9 @@ pub const EVENT: &str = "event";
 /// Kind of the record that holds a campaign. A state.
 pub const CAMPAIGN: &str = "campaign";
 
+/// Kind of the record that holds what a person subscribed to. A state.
+pub const SUBSCRIPTION: &str = "subscription";
+
 /// Whether a record happened once or can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nature {

@@ -8,9 +8,11 @@ use serde_json::value::RawValue;
 
 use super::campaign_row::{self, Row};
 use super::client::{self, Http, HttpResponse, Method};
+use super::inventory::{self, PARENTS};
 use super::notes::{Notes, Notice};
 use super::page::{self, Cursor, Next, Page, PageRequest, Position, Reach};
-use super::paging::{End, Walk, Window};
+use super::paging::End;
+use super::paging::walk::{Walk, Window};
 use super::refusal::Refusal;
 use super::{digest, errors, rate, time};
 use crate::failure::{Failure, FailureKind};
@@ -69,7 +71,7 @@ impl State {
 
 /// What the connector declares.
 pub fn resource(settings: &Settings) -> Option<ResourceSpec> {
-    settings.keys.contains(&KeySlot::Campaigns).then(|| ResourceSpec {
+    settings.reads_other(CAMPAIGNS).then(|| ResourceSpec {
         name: CAMPAIGNS.to_owned(),
         kind: CAMPAIGN.to_owned(),
         primary_key: vec!["campaign_id".to_owned()],
@@ -282,6 +284,12 @@ fn read(
     if is_outdated(&body, reach) {
         notes.add(Notice::OutdatedVersion);
         return Ok(None);
+    }
+    if inventory::needs(settings, PARENTS) {
+        // A run names its campaign; a periodic one has runs, or will have.
+        let periodic = body.delivery_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("PERIODIC"));
+        let parent = body.parent_id.as_ref().or(periodic.then_some(&body.campaign_id));
+        parent.into_iter().for_each(|id| inventory::remember(reach.storage, PARENTS, id, notes));
     }
     campaign_row::record(settings, &body, state.run, now).map(Some)
 }

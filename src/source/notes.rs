@@ -18,15 +18,20 @@ pub struct Note {
 pub enum Notice {
     AliasDropped,
     AnonymousUid,
+    CursorRefused,
     FilterIgnored,
+    ListFull,
     NonUtf8Replaced,
     OtherSource,
     OutdatedVersion,
+    ParentGone,
     PhoneWithoutCountry,
+    QuotaUsedUp,
     RefusedUid,
     RepeatedRow,
     UnknownStatus,
     UnreadableCampaignTime,
+    UnreadableField,
     UnreadableFlag,
     UnreadableTime,
     UnusableEmail,
@@ -48,9 +53,17 @@ impl Notice {
                 "anonymous-uid",
                 "A uid has the mark of an anonymous visitor and is not used as an identity.",
             ),
+            Self::CursorRefused => (
+                "cursor-refused",
+                "MoEngage no longer took the cursor of a list, which was read anew.",
+            ),
             Self::FilterIgnored => (
                 "filter-ignored",
                 "A campaign was created before campaigns.created_since and was left out; MoEngage should not have sent it.",
+            ),
+            Self::ListFull => (
+                "list-full",
+                "The installation's storage is full, so that an id can't be kept for the reads that need it.",
             ),
             Self::NonUtf8Replaced => {
                 ("non-utf8-replaced", "An event held bytes that are not UTF-8; they were replaced by U+FFFD.")
@@ -62,9 +75,17 @@ impl Notice {
                 "outdated-version",
                 "A campaign came in an older version than the newest known one; it was left out.",
             ),
+            Self::ParentGone => (
+                "parent-gone",
+                "What a list was asked for is no longer there at MoEngage; the other lists are read on.",
+            ),
             Self::PhoneWithoutCountry => (
                 "phone-without-country",
                 "A phone number has no country and was left out; see options.phones.",
+            ),
+            Self::QuotaUsedUp => (
+                "quota-used-up",
+                "MoEngage's quota of fair use is spent; the read goes on in an hour.",
             ),
             Self::RefusedUid => (
                 "refused-uid",
@@ -77,6 +98,10 @@ impl Notice {
             Self::UnreadableCampaignTime => (
                 "unreadable-campaign-time",
                 "A time of a campaign is in no documented form and was left out.",
+            ),
+            Self::UnreadableField => (
+                "unreadable-field",
+                "A field of a row is not of the documented type and was left out.",
             ),
             Self::UnreadableFlag => (
                 "unreadable-flag",

@@ -1,7 +1,7 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
 use super::page::{Page, PageRequest, Reach};
-use super::{campaigns, credentials, exports, users};
+use super::{campaigns, credentials, exports, inventory, users};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
 use crate::settings::Settings;
@@ -12,6 +12,7 @@ pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
     resources.extend(campaigns::resource(settings));
     resources.extend(settings.exports.as_ref().map(exports::resource));
     resources.extend(users::resource(settings));
+    resources.extend(inventory::read_by(settings).map(|item| inventory::spec(settings, item)));
     resources
 }
 
@@ -26,6 +27,9 @@ pub fn fetch_page(
 ) -> Result<Page, Failure> {
     if let Some(slot) = credentials::slot_of(settings, &request.resource) {
         return credentials::check(settings, slot, request, reach.http);
+    }
+    if let Some(item) = inventory::read_by(settings).find(|item| item.name == request.resource) {
+        return inventory::fetch(settings, item, request, reach);
     }
     let declared = resources(settings).into_iter().any(|resource| resource.name == request.resource);
     match request.resource.as_str() {

@@ -1,0 +1,209 @@
+//! Which of MoEngage's lists are read, by which key, and for which ids.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::problem::{Problems, below};
+use super::{KeySlot, Settings};
+use crate::json::{Scalar, elements};
+use crate::model::ids::MAX_ID_BYTES;
+use crate::source::{Each, Item, all_items};
+
+/// Ids that MoEngage does not list, so that the settings have to.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// Items by catalog.
+    pub catalogs: BTreeMap<String, Vec<String>>,
+    /// Customer ids whose cards are read.
+    pub card_users: Vec<String>,
+    /// By id.
+    pub recommendations: BTreeMap<String, Recommendation>,
+    /// Names of report files.
+    pub report_files: Vec<String>,
+}
+
+/// Which recommendations are read.
+#[derive(Clone, Debug, Default)]
+pub struct Recommendation {
+    /// Its type, as MoEngage's header wants it.
+    pub kind: String,
+    /// Customer ids.
+    pub users: Vec<String>,
+    /// The item that it starts from, for those that start from one.
+    pub item: Option<String>,
+}
+
+/// What is read and by which key, where the settings say so.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// Resources by their name under `sync`.
+    pub reads: BTreeMap<&'static str, bool>,
+    /// The key of a family, where another than the documented one opens it.
+    pub keys: BTreeMap<&'static str, KeySlot>,
+}
+
+/// Resources that are no item of the inventory: name under `sync`, and the key that they need.
+pub const OTHERS: [(&str, KeySlot); 3] = [
+    ("campaigns", KeySlot::Campaigns),
+    ("campaign_stats", KeySlot::Campaigns),
+    ("report_files", KeySlot::Campaigns),
+];
+
+/// Families that two sources give two keys: the endpoint for each key in the manifest.
+// MD:snippets/api-authentication.mdx names one tile of the dashboard for both; a catalogue of
+// observed calls (kushagra243/moengage-engine) names the data key.
+const FAMILIES: [(&str, &str, &str); 2] =
+    [("business_events", "business-events", "business-events-by-data"), ("catalog", "catalog", "catalog-by-data")];
+
+/// OpenAPI of recommendations, header `RECOMMENDATION-TYPE`.
+const RECOMMENDATION_TYPES: [&str; 8] = [
+    "user_action",
+    "item_attribute",
+    "catalog_alert",
+    "similar_item",
+    "frequently_viewed_together",
+    "frequently_bought_together",
+    "trending_item",
+    "user_personalization",
+];
+
+/// Ids in one list; far above what is worth polling.
+const MOST_IDS: usize = 10_000;
+
+impl Settings {
+    /// True where these settings read an item of the inventory.
+    pub(crate) fn reads(&self, item: &Item) -> bool {
+        let named = match item.each {
+            Each::Named(parents) => !parents(self).is_empty(),
+            Each::Once | Each::Known(_) => true,
+        };
+        let wanted = self.choices.reads.get(item.switch).copied().unwrap_or(item.by_default);
+        named && wanted && self.keys.contains(&self.key_of(item).0)
+    }
+
+    /// True where these settings read one of [`OTHERS`].
+    pub(crate) fn reads_other(&self, switch: &str) -> bool {
+        let key = OTHERS.iter().find(|(name, _)| *name == switch).is_some_and(|(_, key)| self.keys.contains(key));
+        key && self.choices.reads.get(switch).copied().unwrap_or(true)
+    }
+
+    /// The key that opens an item, and its endpoint in the manifest.
+    pub(crate) fn key_of(&self, item: &Item) -> (KeySlot, &'static str) {
+        let family = FAMILIES.iter().find(|(_, endpoint, _)| *endpoint == item.endpoint);
+        match family.and_then(|(name, _, other)| Some((self.choices.keys.get(name)?, other))) {
+            Some((KeySlot::Data, other)) => (KeySlot::Data, other),
+            _ => (item.slot, item.endpoint),
+        }
+    }
+}
+
+/// The names under `sync` that decide about a resource.
+pub fn switches() -> impl Iterator<Item = &'static str> {
+    OTHERS.iter().map(|(name, _)| *name).chain(all_items().map(|item| item.switch))
+}
+
+/// The key that a resource needs, by its name under `sync`.
+pub fn key_of_switch(switch: &str, choices: &Choices) -> Option<KeySlot> {
+    let other = OTHERS.iter().find(|(name, _)| *name == switch).map(|(_, key)| *key);
+    other.or_else(|| {
+        let item = all_items().find(|item| item.switch == switch)?;
+        let family = FAMILIES.iter().find(|(_, endpoint, _)| *endpoint == item.endpoint);
+        family.and_then(|(name, ..)| choices.keys.get(name).copied()).or(Some(item.slot))
+    })
+}
+
+/// Reads `key_for`.
+pub fn key_for(path: &str, raw: &RawValue, choices: &mut Choices, problems: &mut Problems) {
+    let Some(object) = problems.object(path, raw) else { return };
+    for (key, raw) in object.entries() {
+        let path = below(path, key);
+        let Some((family, ..)) = FAMILIES.iter().find(|(family, ..)| *family == key) else {
+            problems.unknown_key(&path, &FAMILIES.map(|(family, ..)| family));
+            continue;
+        };
+        match problems.one_of(&path, raw, "unknown-key-slot", &["campaigns", "data"]).as_deref() {
+            Some("data") => drop(choices.keys.insert(family, KeySlot::Data)),
+            Some(_) => drop(choices.keys.insert(family, KeySlot::Campaigns)),
+            None => {}
+        }
+    }
+}
+
+/// Reads `catalogs`: items by catalog.
+pub fn catalogs(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap<String, Vec<String>> {
+    let mut catalogs = BTreeMap::new();
+    let Some(object) = problems.object(path, raw) else { return catalogs };
+    for (catalog, raw) in object.entries() {
+        catalogs.insert(catalog.to_owned(), ids(&below(path, catalog), raw, problems));
+    }
+    catalogs
+}
+
+/// Reads `recommendations`, by id.
+pub fn recommendations(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap<String, Recommendation> {
+    let mut all = BTreeMap::new();
+    let Some(object) = problems.object(path, raw) else { return all };
+    for (id, raw) in object.entries() {
+        let path = below(path, id);
+        let Some(object) = problems.object(&path, raw) else { continue };
+        let mut one = Recommendation::default();
+        for (key, raw) in object.entries() {
+            let path = below(&path, key);
+            match key {
+                "type" => {
+                    let kind = problems.one_of(&path, raw, "unknown-recommendation-type", &RECOMMENDATION_TYPES);
+                    one.kind = kind.map(Into::into).unwrap_or_default();
+                }
+                "users" => one.users = ids(&path, raw, problems),
+                "item" => one.item = problems.text(&path, raw).map(Into::into),
+                _ => problems.unknown_key(&path, &["type", "users", "item"]),
+            }
+        }
+        for key in ["type", "users"] {
+            if object.raw(key).is_none() {
+                problems.missing(&below(&path, key), "Say which type MoEngage shows, and for which customer ids.");
+            }
+        }
+        all.insert(id.to_owned(), one);
+    }
+    all
+}
+
+/// Reads `report_files`: names as the dashboard shows them.
+pub fn report_files(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<String> {
+    let names = ids(path, raw, problems);
+    let fits = |name: &String| {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._- ".contains(&b));
+        plain && !name.starts_with('.')
+    };
+    if !names.iter().all(fits) {
+        problems.add(
+            "bad-report-file",
+            path,
+            "A name of a report file has other characters than letters, digits, blanks, dots, hyphens and underscores.",
+            "Copy the name of the file as MoEngage's dashboard shows it, without its address.",
+        );
+    }
+    names
+}
+
+/// A list of ids as texts.
+pub fn ids(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<String> {
+    let texts = elements(raw.get()).and_then(|items| {
+        let texts = items.into_iter().map(|item| Scalar::of(item).text().map(|text| text.into_owned()));
+        texts.collect::<Option<Vec<_>>>()
+    });
+    let fits = |ids: &Vec<String>| {
+        (1..=MOST_IDS).contains(&ids.len()) && ids.iter().all(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES)
+    };
+    texts.filter(fits).unwrap_or_else(|| {
+        problems.add(
+            "bad-id-list",
+            path,
+            &format!("{path} is not a list of 1 to 10,000 ids in double quotes."),
+            "Write each id on a line of its own, behind a hyphen and in double quotes.",
+        );
+        Vec::new()
+    })
+}
