@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::activate;
 use crate::json::to_json;
-use crate::model::{CONTACT, EVENT, Nature, contact, event};
+use crate::model::Nature;
 use crate::settings::{
     AttributeType, BREVO_OWN, EXPORTS_SLOT, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT,
 };
-use crate::source::{CURSOR_VERSION, STREAMS, resources};
+use crate::source::{CURSOR_VERSION, resources, surfaces};
 
 /// What a configuration reads, receives and can cause.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Profile {
     pub slots: Vec<SecretSlot>,
     /// What can be read, and a check for each API key.
     pub resources: Vec<ResourceSpec>,
-    /// Streams.
+    /// Streams, and what else MoEngage pushes to.
     pub surfaces: Vec<Surface>,
     /// What can be touched at Brevo.
     pub targets: Targets,
@@ -149,14 +149,6 @@ pub struct AttributeTarget {
     pub create: bool,
 }
 
-/// Largest Streams body. A default batch is 100 events of a few KB each; the size has no
-/// documented maximum, so this leaves an order of magnitude.
-const STREAMS_BODY_CAP: u32 = 4 * 1024 * 1024;
-
-/// MoEngage retries for 210 s (MD:api/data/moengage-streams.mdx: 30, 60 and 120 s). A week also
-/// covers proxies in between and a manual resend.
-const STREAMS_REPLAY_WINDOW: u32 = 7 * 86_400;
-
 /// Validates the settings completely and says what they come to.
 ///
 /// # Errors
@@ -174,28 +166,7 @@ fn profile(settings: &Settings) -> Profile {
         cursor_versions: vec![CURSOR_VERSION],
         slots: slots(settings),
         resources: resources(settings),
-        surfaces: vec![Surface {
-            name: STREAMS.to_owned(),
-            verification: settings.webhook_auth.scheme().to_owned(),
-            // Any 2xx is success; everything else makes MoEngage send the whole batch again
-            // (MD:api/data/moengage-streams.mdx).
-            answer: StaticAnswer {
-                status: 200,
-                content_type: "application/json".to_owned(),
-                body: r#"{"status":"accepted"}"#.to_owned(),
-            },
-            headers: vec!["content-type".to_owned()],
-            dedupe_key:
-                "event_uuid of each event in the batch; moe_request_id is not known to stay the same when a \
-                         batch is sent again."
-                    .to_owned(),
-            schemas: vec![
-                (CONTACT.to_owned(), contact::SCHEMA.trim_end().to_owned()),
-                (EVENT.to_owned(), event::SCHEMA.trim_end().to_owned()),
-            ],
-            body_cap: STREAMS_BODY_CAP,
-            replay_window: STREAMS_REPLAY_WINDOW,
-        }],
+        surfaces: surfaces(settings),
         targets: targets(settings),
     }
 }

@@ -17,7 +17,9 @@ use crate::failure::{Failure, FailureKind};
 use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
-use crate::model::{Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, SUBSCRIPTION, Subject};
+use crate::model::{
+    Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, SUBSCRIPTION, Subject,
+};
 use crate::settings::{HistoricalProfiles, Settings};
 use crate::source;
 use names::{EventName, event_name};

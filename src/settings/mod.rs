@@ -22,9 +22,9 @@ use mapping::{AttributeMappings, event_mapping, field_mapping};
 pub use options::HistoricalProfiles;
 use options::{Options, options};
 pub use problem::Problem;
-use resources::{Choices, key_for, key_of_switch, switches};
-pub use resources::Named;
 use problem::{Problems, below};
+pub use resources::Named;
+use resources::{Choices, key_for, key_of_switch, switches};
 use webhook::webhook;
 pub use webhook::{WEBHOOK_SLOT, WebhookAuth};
 
@@ -209,7 +209,9 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "key_for" => key_for(&path, raw, &mut found.choices, problems),
             "catalogs" => found.named.catalogs = resources::catalogs(&path, raw, problems),
             "cards" => found.named.card_users = card_users(&path, raw, problems),
-            "recommendations" => found.named.recommendations = resources::recommendations(&path, raw, problems),
+            "recommendations" => {
+                found.named.recommendations = resources::recommendations(&path, raw, problems)
+            }
             "report_files" => found.named.report_files = resources::report_files(&path, raw, problems),
             "field_mapping" => found.fields = field_mapping(&path, raw, &email_attribute, problems),
             "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
@@ -361,7 +363,8 @@ fn sync(path: &str, raw: &RawValue, choices: &mut Choices, problems: &mut Proble
             "consent" => &mut sync.consent,
             _ => {
                 let Some(switch) = switches().find(|switch| *switch == key) else {
-                    let known: Vec<_> = ["contacts", "events", "consent"].into_iter().chain(switches()).collect();
+                    let known: Vec<_> =
+                        ["contacts", "events", "consent"].into_iter().chain(switches()).collect();
                     problems.unknown_key(&path, &known);
                     continue;
                 };

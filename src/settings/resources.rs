@@ -53,8 +53,10 @@ pub const OTHERS: [(&str, KeySlot); 3] = [
 /// Families that two sources give two keys: the endpoint for each key in the manifest.
 // MD:snippets/api-authentication.mdx names one tile of the dashboard for both; a catalogue of
 // observed calls (kushagra243/moengage-engine) names the data key.
-const FAMILIES: [(&str, &str, &str); 2] =
-    [("business_events", "business-events", "business-events-by-data"), ("catalog", "catalog", "catalog-by-data")];
+const FAMILIES: [(&str, &str, &str); 2] = [
+    ("business_events", "business-events", "business-events-by-data"),
+    ("catalog", "catalog", "catalog-by-data"),
+];
 
 /// OpenAPI of recommendations, header `RECOMMENDATION-TYPE`.
 const RECOMMENDATION_TYPES: [&str; 8] = [
@@ -84,7 +86,8 @@ impl Settings {
 
     /// True where these settings read one of [`OTHERS`].
     pub(crate) fn reads_other(&self, switch: &str) -> bool {
-        let key = OTHERS.iter().find(|(name, _)| *name == switch).is_some_and(|(_, key)| self.keys.contains(key));
+        let key =
+            OTHERS.iter().find(|(name, _)| *name == switch).is_some_and(|(_, key)| self.keys.contains(key));
         key && self.choices.reads.get(switch).copied().unwrap_or(true)
     }
 
@@ -141,7 +144,11 @@ pub fn catalogs(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap
 }
 
 /// Reads `recommendations`, by id.
-pub fn recommendations(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap<String, Recommendation> {
+pub fn recommendations(
+    path: &str,
+    raw: &RawValue,
+    problems: &mut Problems,
+) -> BTreeMap<String, Recommendation> {
     let mut all = BTreeMap::new();
     let Some(object) = problems.object(path, raw) else { return all };
     for (id, raw) in object.entries() {
@@ -152,7 +159,8 @@ pub fn recommendations(path: &str, raw: &RawValue, problems: &mut Problems) -> B
             let path = below(&path, key);
             match key {
                 "type" => {
-                    let kind = problems.one_of(&path, raw, "unknown-recommendation-type", &RECOMMENDATION_TYPES);
+                    let kind =
+                        problems.one_of(&path, raw, "unknown-recommendation-type", &RECOMMENDATION_TYPES);
                     one.kind = kind.map(Into::into).unwrap_or_default();
                 }
                 "users" => one.users = ids(&path, raw, problems),
@@ -162,7 +170,10 @@ pub fn recommendations(path: &str, raw: &RawValue, problems: &mut Problems) -> B
         }
         for key in ["type", "users"] {
             if object.raw(key).is_none() {
-                problems.missing(&below(&path, key), "Say which type MoEngage shows, and for which customer ids.");
+                problems.missing(
+                    &below(&path, key),
+                    "Say which type MoEngage shows, and for which customer ids.",
+                );
             }
         }
         all.insert(id.to_owned(), one);

@@ -287,7 +287,8 @@ fn read(
     }
     if inventory::needs(settings, PARENTS) {
         // A run names its campaign; a periodic one has runs, or will have.
-        let periodic = body.delivery_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("PERIODIC"));
+        let periodic =
+            body.delivery_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("PERIODIC"));
         let parent = body.parent_id.as_ref().or(periodic.then_some(&body.campaign_id));
         parent.into_iter().for_each(|id| inventory::remember(reach.storage, PARENTS, id, notes));
     }

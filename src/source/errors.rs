@@ -111,7 +111,8 @@ impl Envelope {
         // Data, GDPR (`type`), campaigns, v5, segments, coupons, templates v2 (`code`).
         if let Some(error) = inner("error") {
             let details = error.raw("details").and_then(|raw| elements(raw.get())).unwrap_or_default();
-            let details = details.into_iter().filter_map(|raw| word(&Object::parse(raw.get())?, &["message"]));
+            let details =
+                details.into_iter().filter_map(|raw| word(&Object::parse(raw.get())?, &["message"]));
             let mut envelope = Self::new(word(&error, &["code", "type"]), word(&error, &["message"]));
             envelope.sentences.extend(details);
             return envelope;

@@ -53,10 +53,9 @@ impl Notice {
                 "anonymous-uid",
                 "A uid has the mark of an anonymous visitor and is not used as an identity.",
             ),
-            Self::CursorRefused => (
-                "cursor-refused",
-                "MoEngage no longer took the cursor of a list, which was read anew.",
-            ),
+            Self::CursorRefused => {
+                ("cursor-refused", "MoEngage no longer took the cursor of a list, which was read anew.")
+            }
             Self::FilterIgnored => (
                 "filter-ignored",
                 "A campaign was created before campaigns.created_since and was left out; MoEngage should not have sent it.",
@@ -83,10 +82,9 @@ impl Notice {
                 "phone-without-country",
                 "A phone number has no country and was left out; see options.phones.",
             ),
-            Self::QuotaUsedUp => (
-                "quota-used-up",
-                "MoEngage's quota of fair use is spent; the read goes on in an hour.",
-            ),
+            Self::QuotaUsedUp => {
+                ("quota-used-up", "MoEngage's quota of fair use is spent; the read goes on in an hour.")
+            }
             Self::RefusedUid => (
                 "refused-uid",
                 "A uid is one of the words that MoEngage itself refuses and is not used as an identity.",
@@ -99,10 +97,9 @@ impl Notice {
                 "unreadable-campaign-time",
                 "A time of a campaign is in no documented form and was left out.",
             ),
-            Self::UnreadableField => (
-                "unreadable-field",
-                "A field of a row is not of the documented type and was left out.",
-            ),
+            Self::UnreadableField => {
+                ("unreadable-field", "A field of a row is not of the documented type and was left out.")
+            }
             Self::UnreadableFlag => (
                 "unreadable-flag",
                 "A consent or suppression flag has a value that is neither true nor false; it counts as unknown.",

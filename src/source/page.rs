@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::client::Http;
 use super::notes::Note;
-use super::streams::Reject;
+use super::surfaces::Reject;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{self, Scalar, to_json};
 use crate::model::{Millis, Record};

@@ -1,7 +1,7 @@
 //! Why a part of an input became no record.
 
 use super::identity::Unusable;
-use super::streams::Reject;
+use super::surfaces::Reject;
 use crate::json::Fault;
 
 /// Why a part of an input became no record.

@@ -4,15 +4,16 @@
 //! (30, 60 and 120 s), so nothing here depends on order or on seeing a batch once
 //! (MD:api/data/moengage-streams.mdx).
 
-use crate::failure::{Failure, FailureKind};
-use crate::json::{self, Object, Scalar};
-use crate::model::{Millis, Provenance, Record};
-use crate::settings::Settings;
-
 use super::inner_event;
-use super::notes::{Note, Notes, Notice};
+use super::notes::{Notes, Notice};
 use super::page::Storage;
+use super::surfaces::{REPLAY_WINDOW, Text, WebhookOutcome, WebhookRequest};
 use super::watch::watch;
+use crate::failure::Failure;
+use crate::json::{self, Scalar};
+use crate::model::{CONTACT, EVENT, Provenance, contact, event};
+use crate::profile::{StaticAnswer, Surface};
+use crate::settings::Settings;
 
 /// Name of the surface, part of the webhook's address.
 pub const STREAMS: &str = "streams";
@@ -21,80 +22,45 @@ pub const STREAMS: &str = "streams";
 /// MoEngage's default is 100.
 const MAX_EVENTS: usize = 10_000;
 
-/// One webhook request, already verified and durable.
-#[derive(Clone, Debug)]
-pub struct WebhookRequest {
-    /// A surface of the profile.
-    pub surface: String,
-    /// Byte for byte.
-    pub body: Vec<u8>,
-    /// Those that the surface declared, names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// Host time.
-    pub received_at: Millis,
+/// Largest body. A default batch is 100 events of a few KB each; the size has no documented
+/// maximum, so this leaves an order of magnitude.
+const BODY_CAP: u32 = 4 * 1024 * 1024;
+
+/// What is declared of Streams. Every configuration has it.
+pub fn surface(settings: &Settings) -> Option<Surface> {
+    Some(Surface {
+        name: STREAMS.to_owned(),
+        verification: settings.webhook_auth.scheme().to_owned(),
+        // Any 2xx is success; everything else makes MoEngage send the whole batch again
+        // (MD:api/data/moengage-streams.mdx).
+        answer: StaticAnswer {
+            status: 200,
+            content_type: "application/json".to_owned(),
+            body: r#"{"status":"accepted"}"#.to_owned(),
+        },
+        headers: vec!["content-type".to_owned()],
+        dedupe_key:
+            "event_uuid of each event in the batch; moe_request_id is not known to stay the same when a \
+                     batch is sent again."
+                .to_owned(),
+        schemas: vec![
+            (CONTACT.to_owned(), contact::SCHEMA.trim_end().to_owned()),
+            (EVENT.to_owned(), event::SCHEMA.trim_end().to_owned()),
+        ],
+        body_cap: BODY_CAP,
+        replay_window: REPLAY_WINDOW,
+    })
 }
 
-/// A part of an input that became no record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject {
-    /// JSON pointer.
-    pub pointer: String,
-    /// Stable, `lower-kebab-case`.
-    pub code: String,
-    /// What is wrong, one sentence, without personal data.
-    pub message: String,
-    /// What can be done about it, one sentence.
-    pub remedy: String,
-}
-
-/// What a webhook request came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WebhookOutcome {
-    /// In the order of the batch; a contact precedes the event that told of it.
-    pub records: Vec<Record>,
-    /// Events that became no record.
-    pub rejects: Vec<Reject>,
-    /// Counted by name.
-    pub notes: Vec<Note>,
-}
-
-/// Turns one webhook request into records. One bad event never stops the others.
-///
-/// # Errors
-/// A failure says that nothing of the body could be read: unknown surface, not JSON, no list of
-/// events, or more events than a unit can hold.
-pub fn handle_webhook(
+/// Reads one batch. One bad event never stops the others.
+pub fn read(
     settings: &Settings,
     request: &WebhookRequest,
     storage: &mut dyn Storage,
 ) -> Result<WebhookOutcome, Failure> {
-    if request.surface != STREAMS {
-        return Err(Failure::new(
-            FailureKind::Config,
-            "unknown-surface",
-            "The connector has no such surface; use the address that ends in streams.",
-        ));
-    }
     let fail = |code, message: &str| Failure::vendor_contract(&request.body, code, message);
-
-    // Old mail batches came in a Windows code page (JULO keeps a test for it). Broken bytes can
-    // only stand inside of strings, so the rest of the batch stays readable.
-    let text = match std::str::from_utf8(&request.body) {
-        Ok(text) => std::borrow::Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(&request.body),
-    };
-    let was_utf8 = matches!(text, std::borrow::Cow::Borrowed(_));
-    let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
-
-    let Some(batch) = Object::parse(text) else {
-        return Err(match json::is_json(text) {
-            true => fail("body-not-object", "The body is not a JSON object."),
-            false => fail("body-not-json", "The body is not JSON."),
-        });
-    };
-    if batch.has_duplicate() {
-        return Err(fail("duplicate-key", "The body names the same key twice."));
-    }
+    let text = Text::of(&request.body);
+    let batch = text.object().map_err(|(code, message)| fail(code, message))?;
     let Some(events) = batch.raw("events") else {
         return Err(fail("events-missing", "The body has no events."));
     };
@@ -111,7 +77,7 @@ pub fn handle_webhook(
     }
     let mut outcome = WebhookOutcome::default();
     for (index, event) in events.into_iter().enumerate() {
-        if !was_utf8 && event.get().contains(char::REPLACEMENT_CHARACTER) {
+        if !text.was_utf8 && event.get().contains(char::REPLACEMENT_CHARACTER) {
             notes.add(Notice::NonUtf8Replaced);
         }
         match inner_event::read(settings, event.get(), Provenance::Live, &mut notes) {

@@ -16,7 +16,7 @@ use super::errors::{self, Envelope};
 use super::notes::{Notes, Notice};
 use super::page::{self, Cursor, Next, Page, PageRequest, Position, Reach};
 use super::refusal::{Refusal, refusal};
-use super::streams::Reject;
+use super::surfaces::Reject;
 use super::user_names::under_keys;
 use super::{identity, rate, watch};
 use crate::failure::{Failure, FailureKind};

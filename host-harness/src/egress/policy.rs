@@ -236,13 +236,18 @@ impl<'a> Grant<'a> {
 
     /// Does the path start with this prefix, under the tenant's settings?
     fn is_under(&self, path: &[String], prefix: &[Segment]) -> Result<bool, Error> {
-        let mut under = path.len() >= prefix.len();
+        let mut under = true;
         for (index, segment) in prefix.iter().enumerate() {
-            let granted = match segment {
-                Segment::Literal(text) => text,
-                Segment::Setting(name) => self.path_setting(name, prefix)?,
+            let asked = path.get(index);
+            under &= match segment {
+                Segment::Literal(text) => asked == Some(text),
+                Segment::Setting(name) => {
+                    let granted = self.path_setting(name, prefix)?;
+                    asked.is_some_and(|asked| asked == granted)
+                }
+                Segment::Any => asked.is_some_and(|asked| !asked.is_empty()),
+                Segment::End => asked.is_none(),
             };
-            under &= path.get(index).is_some_and(|asked| asked == granted);
         }
         Ok(under)
     }
@@ -344,6 +349,9 @@ fn is_plain(segment: &str) -> bool {
 
 /// A prefix as the manifest has it.
 fn shown(prefix: &[Segment]) -> String {
+    if let [rest @ .., Segment::End] = prefix {
+        return format!("{}$", shown(rest));
+    }
     let segments: Vec<_> = prefix.iter().map(Segment::to_string).collect();
     format!("/{}", segments.join("/"))
 }

@@ -12,7 +12,7 @@ use crate::model::{CONTACT, Millis, Provenance, Record, Subject};
 use crate::settings::Settings;
 use crate::source::inner_event::{self, Refusal};
 use crate::source::notes::{Note, Notes, Notice};
-use crate::source::streams::Reject;
+use crate::source::surfaces::Reject;
 
 /// Most records and rejects of a page. Two of each 1 KB line fill it at about 4 MiB, and the
 /// contract's 20,000 leave room.

@@ -34,7 +34,8 @@ pub const ITEMS: &[Item] = &[Item {
         same("campaign_id", Shape::Id).about("The run; events and statistics name it as their campaign."),
         renamed("{0}", "parent_id", Shape::Id).about("The campaign that it is a run of."),
         same("status", Shape::Word).about("sent, sending, scheduled, failed."),
-        renamed("sent_time", "sent_at", Shape::Time).about("Milliseconds since 1970; naive at MoEngage, taken as UTC."),
+        renamed("sent_time", "sent_at", Shape::Time)
+            .about("Milliseconds since 1970; naive at MoEngage, taken as UTC."),
     ],
     remembered_as: None,
     cadence: 3_600,

@@ -14,7 +14,8 @@ macro_rules! columns {
         &[
             renamed("", "channel", Shape::Fixed($channel)),
             same("external_template_id", Shape::Id),
-            same("version", Shape::Count).about("Version of the external id; the newest that the search gives."),
+            same("version", Shape::Count)
+                .about("Version of the external id; the newest that the search gives."),
             renamed("meta_info.template_id", "template_id", Shape::Id),
             renamed("meta_info.template_name", "name", Shape::Text),
             renamed("meta_info.template_version", "template_version", Shape::Id),
@@ -31,7 +32,8 @@ macro_rules! columns {
 
 const fn template(
     (name, switch): (&'static str, &'static str),
-    path: &'static [&'static str], columns: &'static [Column],
+    path: &'static [&'static str],
+    columns: &'static [Column],
 ) -> Item {
     Item {
         name,
@@ -43,7 +45,14 @@ const fn template(
         by_default: true,
         endpoint: "templates",
         slot: KeySlot::Campaigns,
-        ask: Ask { method: Method::Post, path, query: &[], body: Body::Members(""), dates: Dates::None, project: false },
+        ask: Ask {
+            method: Method::Post,
+            path,
+            query: &[],
+            body: Body::Members(""),
+            dates: Dates::None,
+            project: false,
+        },
         rows: &["data"],
         single: false,
         // Both mandatory since 2025-11-15, at most 15.
@@ -101,11 +110,31 @@ pub const ITEMS: &[Item] = &[
         windows: &[(1_000, 60)],
         remark: "",
     },
-    template(("email-templates", "email_templates"), &["v1.0", "custom-templates", "email", "search"], columns!("email")),
-    template(("sms-templates", "sms_templates"), &["v1.0", "custom-templates", "sms", "search"], columns!("sms")),
-    template(("push-templates", "push_templates"), &["v1.0", "custom-templates", "push", "search"], columns!("push")),
-    template(("on-site-templates", "on_site_templates"), &["v1.0", "custom-templates", "osm", "search"], columns!("on-site")),
-    template(("in-app-templates", "in_app_templates"), &["v1.0", "custom-templates", "inapp", "search"], columns!("in-app")),
+    template(
+        ("email-templates", "email_templates"),
+        &["v1.0", "custom-templates", "email", "search"],
+        columns!("email"),
+    ),
+    template(
+        ("sms-templates", "sms_templates"),
+        &["v1.0", "custom-templates", "sms", "search"],
+        columns!("sms"),
+    ),
+    template(
+        ("push-templates", "push_templates"),
+        &["v1.0", "custom-templates", "push", "search"],
+        columns!("push"),
+    ),
+    template(
+        ("on-site-templates", "on_site_templates"),
+        &["v1.0", "custom-templates", "osm", "search"],
+        columns!("on-site"),
+    ),
+    template(
+        ("in-app-templates", "in_app_templates"),
+        &["v1.0", "custom-templates", "inapp", "search"],
+        columns!("in-app"),
+    ),
     Item {
         name: "content-blocks",
         switch: "content_blocks",

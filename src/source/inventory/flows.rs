@@ -36,7 +36,8 @@ pub const ITEMS: &[Item] = &[
         columns: &[
             same("flow_id", Shape::Id),
             same("name", Shape::Text),
-            same("status", Shape::Word).about("draft, active, scheduled, paused, stopped, completed, retired and others."),
+            same("status", Shape::Word)
+                .about("draft, active, scheduled, paused, stopped, completed, retired and others."),
             same("archived", Shape::Flag),
             same("delivery_type", Shape::Word),
             same("active_version_name", Shape::Text),

@@ -72,7 +72,8 @@ pub fn spec(settings: &Settings, item: &Item) -> ResourceSpec {
         mode: SyncMode::Full,
         cursor_strategy: strategy(item),
         page_limit: item.page_limit(),
-        replay_policy: "The same content in the same run is one observation; another run is another.".to_owned(),
+        replay_policy: "The same content in the same run is one observation; another run is another."
+            .to_owned(),
         cadence: item.cadence,
         rate_windows: item.windows.iter().map(|&(calls, seconds)| RateWindow { calls, seconds }).collect(),
         schema: row::schema(item),

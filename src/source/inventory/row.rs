@@ -209,7 +209,8 @@ fn value(shape: Shape, raw: &RawValue, parent: &Parent, notes: &mut Notes) -> Op
 
 /// Members of the row that have no column, as far as they are one word each.
 fn others(object: &Object<'_>, known: &[&str]) -> String {
-    let own = object.entries().filter(|(key, raw)| !known.contains(key) && Scalar::of(raw) != Scalar::Compound);
+    let own =
+        object.entries().filter(|(key, raw)| !known.contains(key) && Scalar::of(raw) != Scalar::Compound);
     let members: Vec<_> = own.map(|(key, raw)| format!("{}:{}", to_json(&key), raw.get())).collect();
     format!("{{{}}}", members.join(","))
 }

@@ -72,9 +72,7 @@ impl Standing {
             (Paging::Walk { .. }, None) => Self::Walk(Walk::default()),
             (Paging::Numbered { .. }, None) => Self::Numbered(Numbered::default()),
             (Paging::Tokens { .. }, None) => Self::Tokens(Tokens::default()),
-            (Paging::Walk { .. }, Some(object)) => {
-                Self::Walk(Walk::read(object).filter(Walk::is_sound)?)
-            }
+            (Paging::Walk { .. }, Some(object)) => Self::Walk(Walk::read(object).filter(Walk::is_sound)?),
             (Paging::Numbered { .. }, Some(object)) => Self::Numbered(Numbered::read(object)?),
             (Paging::Tokens { .. }, Some(object)) => Self::Tokens(Tokens::read(object)?),
         })
@@ -245,7 +243,9 @@ pub fn fetch(
             return Ok(page);
         }
         // What the list was for is gone; the others are not.
-        Err(Refused::Failure(failure)) if failure.kind == FailureKind::Gone && !matches!(item.each, Each::Once) => {
+        Err(Refused::Failure(failure))
+            if failure.kind == FailureKind::Gone && !matches!(item.each, Each::Once) =>
+        {
             notes.add(Notice::ParentGone);
             state.finished(item, End::Complete);
         }
@@ -319,14 +319,16 @@ impl Asked<'_> {
         match item.ask.dates {
             Dates::None => {}
             Dates::LastMonth => {
-                let (from, to) = (time::day_month_year(state.run - LONGEST_IMPORTS), time::day_month_year(state.run));
+                let (from, to) =
+                    (time::day_month_year(state.run - LONGEST_IMPORTS), time::day_month_year(state.run));
                 members.push(format!(
                     r#""date":{{"start_date":"{from}","end_date":"{to}","format":"DD/MM/YYYY"}}"#
                 ));
             }
             Dates::Activity => {
                 let earliest = state.run.saturating_sub(LONGEST_ACTIVITY);
-                let from = state.before.map_or(earliest, |before| before.saturating_sub(LOOK_BACK).max(earliest));
+                let from =
+                    state.before.map_or(earliest, |before| before.saturating_sub(LOOK_BACK).max(earliest));
                 // Whole days, so that a figure is never one of half a day.
                 let from = from - from.rem_euclid(DAY);
                 call.query.push(("activity_after".to_owned(), format!("{}Z", time::naive(from))));
@@ -377,7 +379,9 @@ impl Asked<'_> {
             // A bare list; anything else may be a failure in disguise.
             let Some(rows) = elements(text) else {
                 return Err(Refused::Failure(
-                    errors::success(response, slot, now).err().unwrap_or_else(|| errors::unexpected(response)),
+                    errors::success(response, slot, now)
+                        .err()
+                        .unwrap_or_else(|| errors::unexpected(response)),
                 ));
             };
             (rows, Stated::default(), Onward { more: None, token: None })
@@ -461,12 +465,10 @@ impl Asked<'_> {
                 taken = turn.rows;
                 turn.end
             }
-            (Standing::Numbered(numbered), _) => {
-                numbered.turn(&names, answer.stated).map_err(repeating)?
+            (Standing::Numbered(numbered), _) => numbered.turn(&names, answer.stated).map_err(repeating)?,
+            (Standing::Tokens(tokens), _) => {
+                tokens.turn(rows.len(), answer.onward.clone()).map_err(|why| broken(sample, why))?
             }
-            (Standing::Tokens(tokens), _) => tokens
-                .turn(rows.len(), answer.onward.clone())
-                .map_err(|why| broken(sample, why))?,
             _ => Some(End::Complete),
         };
         for index in taken {
@@ -510,7 +512,9 @@ fn broken(sample: &[u8], why: Broken) -> Failure {
             "repeating-page",
             "MoEngage keeps answering with what it has already given, whichever page is asked for.",
         ),
-        Broken::NoToken => ("next-page-missing", "MoEngage says that there is more and not how to ask for it."),
+        Broken::NoToken => {
+            ("next-page-missing", "MoEngage says that there is more and not how to ask for it.")
+        }
         Broken::TooLong => ("page-token-too-long", "MoEngage's cursor is longer than can be kept."),
     };
     Failure::vendor_contract(sample, code, message)

@@ -33,7 +33,8 @@ pub const ITEMS: &[Item] = &[Item {
         same("name", Shape::Text),
         renamed("type", "source_type", Shape::Text).about("As it came, for instance ELASTIC_SEARCH."),
         same("source", Shape::Text).about("Where it was made, as it came."),
-        renamed("created_time", "created_at", Shape::Time).about("Milliseconds since 1970; naive, taken as UTC."),
+        renamed("created_time", "created_at", Shape::Time)
+            .about("Milliseconds since 1970; naive, taken as UTC."),
     ],
     remembered_as: None,
     cadence: 6 * 3_600,

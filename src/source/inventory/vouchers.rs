@@ -61,7 +61,8 @@ pub const ITEMS: &[Item] = &[
             renamed("price_currency", "currency", Shape::Text),
             renamed("creation_date", "created_at", Shape::Time),
             renamed("last_updated", "updated_at", Shape::Time),
-            renamed("", "attributes", Shape::Others(ITEM_FIELDS)).about("The catalog's own attributes, as they came."),
+            renamed("", "attributes", Shape::Others(ITEM_FIELDS))
+                .about("The catalog's own attributes, as they came."),
         ],
         remembered_as: None,
         cadence: 6 * 3_600,
@@ -221,7 +222,10 @@ fn recommendations(settings: &Settings) -> Vec<Parent> {
     let mut parents = Vec::new();
     for (id, wanted) in &settings.named.recommendations {
         for user in &wanted.users {
-            let item = wanted.item.as_ref().map_or_else(String::new, |item| format!(r#","item_id":{}"#, to_json(item)));
+            let item = wanted
+                .item
+                .as_ref()
+                .map_or_else(String::new, |item| format!(r#","item_id":{}"#, to_json(item)));
             parents.push(Parent {
                 name: format!("{id}/{user}"),
                 ids: vec![id.clone(), user.clone()],
