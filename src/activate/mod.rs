@@ -18,7 +18,8 @@ use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
 use crate::model::{
-    Action, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record, SUBSCRIPTION, Subject,
+    Action, CAMPAIGN, CAMPAIGN_STATS, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record,
+    SUBSCRIPTION, Subject,
 };
 use crate::settings::{HistoricalProfiles, Settings};
 use crate::source;
@@ -50,7 +51,7 @@ pub fn map_record(
         });
     }
     // Brevo has nothing that these things of MoEngage could become.
-    if record.kind == CAMPAIGN || source::is_listed(&record.kind) {
+    if [CAMPAIGN, CAMPAIGN_STATS].contains(&record.kind.as_str()) || source::is_listed(&record.kind) {
         return Ok(Mapping::Nothing("no-target".to_owned()));
     }
     let Subject::Person(person) = &record.subject else {

@@ -1,6 +1,7 @@
 //! What the connector hands over: Tajo objects with stable ids, and the actions they call for.
 
 pub mod campaign;
+pub mod campaign_stats;
 pub mod contact;
 pub mod event;
 pub mod ids;
@@ -18,6 +19,9 @@ pub const EVENT: &str = "event";
 
 /// Kind of the record that holds a campaign. A state.
 pub const CAMPAIGN: &str = "campaign";
+
+/// Kind of the record that holds the figures of a campaign on one day. A state.
+pub const CAMPAIGN_STATS: &str = "campaign-stats";
 
 /// Kind of the record that holds what a person subscribed to. A state.
 pub const SUBSCRIPTION: &str = "subscription";

@@ -6,6 +6,7 @@ mod mapping;
 mod options;
 mod problem;
 mod resources;
+mod stats;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use problem::Problem;
 use problem::{Problems, below};
 pub use resources::Named;
 use resources::{Choices, key_for, key_of_switch, switches};
+use stats::{Stats, stats};
 use webhook::webhook;
 pub use webhook::{WEBHOOK_SLOT, WebhookAuth};
 
@@ -52,6 +54,7 @@ pub struct Settings {
     pub(crate) choices: Choices,
     /// Ids that MoEngage doesn't list.
     pub(crate) named: Named,
+    pub(crate) stats: Stats,
 }
 
 /// Which of a workspace's two data sets.
@@ -94,7 +97,7 @@ pub struct Sync {
 // is never tried in silence.
 const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
 
-const TOP: [&str; 17] = [
+const TOP: [&str; 18] = [
     "workspace_id",
     "data_center",
     "environment",
@@ -112,6 +115,7 @@ const TOP: [&str; 17] = [
     "cards",
     "recommendations",
     "report_files",
+    "campaign_stats",
 ];
 
 impl Settings {
@@ -157,6 +161,7 @@ struct Found {
     campaigns: Option<Campaigns>,
     choices: Choices,
     named: Named,
+    stats: Option<Stats>,
 }
 
 fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
@@ -212,6 +217,7 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "recommendations" => {
                 found.named.recommendations = resources::recommendations(&path, raw, problems)
             }
+            "campaign_stats" => found.stats = Some(stats(&path, raw, problems)),
             "report_files" => found.named.report_files = resources::report_files(&path, raw, problems),
             "field_mapping" => found.fields = field_mapping(&path, raw, &email_attribute, problems),
             "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
@@ -259,6 +265,7 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         campaigns: found.campaigns.unwrap_or_default(),
         choices: found.choices,
         named: found.named,
+        stats: found.stats.unwrap_or_default(),
     })
 }
 
@@ -268,6 +275,7 @@ fn needed_keys(found: &Found, problems: &mut Problems) {
     let mut wanted = vec![
         (profile_refresh, KeySlot::Data, "options.profile_refresh".to_owned()),
         (found.campaigns.is_some(), KeySlot::Campaigns, "campaigns".to_owned()),
+        (found.stats.is_some(), KeySlot::Campaigns, "campaign_stats".to_owned()),
     ];
     let switched_on = found.choices.reads.iter().filter(|(_, on)| **on);
     wanted.extend(switched_on.filter_map(|(switch, _)| {

@@ -19,6 +19,7 @@ mod paging;
 mod rate;
 mod refusal;
 mod resources;
+mod stats;
 mod streams;
 mod surfaces;
 mod time;

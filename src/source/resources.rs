@@ -1,7 +1,7 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
 use super::page::{Page, PageRequest, Reach};
-use super::{campaigns, credentials, exports, inventory, users};
+use super::{campaigns, credentials, exports, inventory, stats, users};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
 use crate::settings::Settings;
@@ -10,6 +10,7 @@ use crate::settings::Settings;
 pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
     let mut resources = credentials::check_resources(settings);
     resources.extend(campaigns::resource(settings));
+    resources.extend(stats::resource(settings));
     resources.extend(settings.exports.as_ref().map(exports::resource));
     resources.extend(users::resource(settings));
     resources.extend(inventory::read_by(settings).map(|item| inventory::spec(settings, item)));
@@ -37,6 +38,7 @@ pub fn fetch_page(
         exports::EVENT_EXPORTS if let Some(exports) = &settings.exports => {
             exports::read(settings, exports, request, reach)
         }
+        stats::RESOURCE if declared => stats::fetch(settings, request, reach),
         users::USERS if declared => users::fetch(settings, request, reach),
         _ => Err(Failure::new(
             FailureKind::Config,

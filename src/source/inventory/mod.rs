@@ -27,7 +27,7 @@ use crate::profile::{RateWindow, ResourceSpec, SyncMode};
 use crate::settings::Settings;
 
 /// Rows of one answer; the contract's limit for a page.
-const MOST_ROWS: usize = 20_000;
+pub const MOST_ROWS: usize = 20_000;
 
 /// Every item, in the order of the documentation.
 pub fn all() -> impl Iterator<Item = &'static Item> {
