@@ -23,8 +23,8 @@ mod component;
 pub use activate::{Log, map_record};
 pub use failure::{Failure, FailureKind};
 pub use model::{
-    Action, Alias, CAMPAIGN, CONTACT, EVENT, Mapping, Millis, Nature, Observation, Occurrence, Person,
-    Provenance, Record, Subject, TimeTrust,
+    ALERT, Action, Alias, CAMPAIGN, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Nature, Observation,
+    Occurrence, Person, Provenance, Record, Subject, TimeTrust,
 };
 pub use profile::{
     AttributeTarget, Profile, RateWindow, ResourceSpec, SecretSlot, StaticAnswer, Surface, SyncMode, Targets,

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod consent;
+mod lists;
 mod names;
 mod properties;
 mod subscription;
@@ -18,8 +19,8 @@ use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
 use crate::model::{
-    Action, CAMPAIGN, CAMPAIGN_STATS, CONTACT, EVENT, Mapping, Millis, Person, Provenance, Record,
-    SUBSCRIPTION, Subject,
+    ALERT, Action, CAMPAIGN, CAMPAIGN_STATS, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Person, Provenance,
+    Record, SUBSCRIPTION, Subject,
 };
 use crate::settings::{HistoricalProfiles, Settings};
 use crate::source;
@@ -51,7 +52,7 @@ pub fn map_record(
         });
     }
     // Brevo has nothing that these things of MoEngage could become.
-    if [CAMPAIGN, CAMPAIGN_STATS].contains(&record.kind.as_str()) || source::is_listed(&record.kind) {
+    if [ALERT, CAMPAIGN, CAMPAIGN_STATS].contains(&record.kind.as_str()) || source::is_listed(&record.kind) {
         return Ok(Mapping::Nothing("no-target".to_owned()));
     }
     let Subject::Person(person) = &record.subject else {
@@ -67,6 +68,10 @@ pub fn map_record(
         EVENT => {
             let body = serde_json::from_str(&record.body).map_err(unreadable)?;
             map_event(settings, record, person, &body, now, log)
+        }
+        MEMBERSHIP => {
+            let body = serde_json::from_str(&record.body).map_err(unreadable)?;
+            Ok(lists::of_membership(settings, record, &body))
         }
         _ => Err(internal("unknown-kind", "The connector makes no records of this kind.")),
     }
@@ -113,7 +118,9 @@ fn map_event(
         actions.extend(consent::of_event(record, person, body, log));
     }
     let name = if settings.sync.events { event_name(settings, &body.code) } else { EventName::NotSynced };
+    let machine = body.machine == Some(true) && !settings.options.carry_machine_events;
     let why = match name {
+        EventName::Named(_) if machine => "machine-event",
         EventName::Named(_) if is_historical(settings, record, now) => "historical-event",
         EventName::Named(name) => match track(settings, record, body, name, now) {
             Ok(track) => {

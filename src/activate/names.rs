@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::settings::Settings;
+use crate::settings::connector_campaigns::EventName as ConnectorEvent;
 use crate::source::codes;
 
 /// Longest event name that Brevo takes (OpenAPI `/events`).
@@ -26,18 +27,30 @@ pub fn event_name<'a>(settings: &'a Settings, code: &str) -> EventName<'a> {
     match settings.event_names.get(code) {
         Some(Some(name)) => EventName::Named(Cow::Borrowed(name)),
         Some(None) => EventName::Dropped,
-        None if !settings.options.carry_unknown_events && codes::published(code).is_none() => {
+        None if !settings.options.carry_unknown_events
+            && codes::published(code).is_none()
+            && declared(settings).as_deref() != Some(code) =>
+        {
             EventName::Unknown
         }
         None => EventName::Named(Cow::Owned(derived(&settings.options.event_prefix, code))),
     }
 }
 
-/// Every name that is known beforehand: of the published codes and of the mapped ones.
+/// The code of connector campaigns, where the settings say it and not the body.
+fn declared(settings: &Settings) -> Option<String> {
+    match &settings.connector_campaigns.as_ref()?.event {
+        ConnectorEvent::Literal(name) => Some(format!("{}{name}", codes::CONNECTOR_PREFIX)),
+        ConnectorEvent::From(_) => None,
+    }
+}
+
+/// Every name that is known beforehand: of the published codes, of the mapped ones and of the
+/// declared one.
 pub fn known_event_names(settings: &Settings) -> impl Iterator<Item = String> {
-    let published = codes::CODES.iter().map(|known| known.code);
-    let mapped = settings.event_names.keys().map(String::as_str);
-    published.chain(mapped).filter_map(|code| match event_name(settings, code) {
+    let published = codes::CODES.iter().map(|known| known.code.to_owned());
+    let mapped = settings.event_names.keys().cloned();
+    published.chain(mapped).chain(declared(settings)).filter_map(|code| match event_name(settings, &code) {
         EventName::Named(name) => Some(name.into_owned()),
         EventName::Dropped | EventName::Unknown | EventName::NotSynced => None,
     })

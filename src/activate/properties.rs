@@ -2,6 +2,7 @@
 //! the attributes of the user and of the device stay behind.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -20,13 +21,15 @@ const MAX_KEY: usize = 255;
 const UUID: &str = "moengage_event_uuid";
 /// Under this property the raw code travels.
 const CODE: &str = "moengage_event_code";
+/// Under this property it travels whether a machine did it, where MoEngage says so.
+const MACHINE: &str = "moengage_machine_event";
 
 /// Properties as finished JSON.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub struct Properties(Box<RawValue>);
 
-/// The properties of an event: its uuid, its code, and its attributes.
+/// The properties of an event: its uuid, its code, whether it is a machine's, and its attributes.
 ///
 /// Brevo has no null in properties, so an attribute that is null is left out.
 ///
@@ -42,7 +45,11 @@ pub fn of_event(body: &EventBody<'_>) -> Result<Properties, Failure> {
     json.push_str(CODE);
     json.push_str("\":");
     json.push_str(&to_json(&body.code));
-    write_entries(&body.attributes, &[UUID, CODE], false, &mut json);
+    if let Some(machine) = body.machine {
+        // Writing to a string can't fail.
+        let _ = write!(json, ",\"{MACHINE}\":{machine}");
+    }
+    write_entries(&body.attributes, &[UUID, CODE, MACHINE], false, &mut json);
     json.push('}');
     if json.len() > MAX_BYTES {
         return Err(too_large());

@@ -39,6 +39,12 @@ pub struct EventBody<'a> {
     /// Project of a Portfolio workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// True where MoEngage takes it for the act of a machine, such as a mail scanner's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<bool>,
+    /// Why it does, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_reason: Option<String>,
     /// Every event attribute, as it came.
     #[serde(borrow)]
     pub attributes: Object<'a>,

@@ -1,10 +1,12 @@
 //! What the connector hands over: Tajo objects with stable ids, and the actions they call for.
 
+pub mod alert;
 pub mod campaign;
 pub mod campaign_stats;
 pub mod contact;
 pub mod event;
 pub mod ids;
+pub mod membership;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
@@ -25,6 +27,10 @@ pub const CAMPAIGN_STATS: &str = "campaign-stats";
 
 /// Kind of the record that holds what a person subscribed to. A state.
 pub const SUBSCRIPTION: &str = "subscription";
+/// Kind of the record that says whether a person is in a segment. A state.
+pub const MEMBERSHIP: &str = "membership";
+/// Kind of the record that holds an alert. An event.
+pub const ALERT: &str = "alert";
 
 /// Whether a record happened once or can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +138,7 @@ pub struct Observation {
 pub struct Record {
     /// See `ids`.
     pub id: String,
-    /// [`CONTACT`], [`EVENT`] or [`CAMPAIGN`].
+    /// [`CONTACT`], [`EVENT`], [`CAMPAIGN`], [`MEMBERSHIP`] or [`ALERT`].
     pub kind: String,
     /// Whether it happened once or can change.
     pub nature: Nature,

@@ -1,11 +1,13 @@
 //! What a tenant says about MoEngage: the block `connectors.moengage`.
 
 mod campaigns;
+pub mod connector_campaigns;
 mod exports;
 mod mapping;
 mod options;
 mod problem;
 mod resources;
+pub mod segment_sync;
 mod stats;
 mod webhook;
 
@@ -16,6 +18,8 @@ use serde_json::value::RawValue;
 use crate::json::{self, Object, Scalar};
 pub use campaigns::Campaigns;
 use campaigns::campaigns;
+pub use connector_campaigns::ConnectorCampaigns;
+use connector_campaigns::connector_campaigns;
 use exports::exports;
 pub use exports::{EXPORTS_SLOT, Exports};
 pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
@@ -26,6 +30,8 @@ pub use problem::Problem;
 use problem::{Problems, below};
 pub use resources::Named;
 use resources::{Choices, key_for, key_of_switch, switches};
+pub use segment_sync::SegmentSync;
+use segment_sync::segment_sync;
 use stats::{Stats, stats};
 use webhook::webhook;
 pub use webhook::{WEBHOOK_SLOT, WebhookAuth};
@@ -55,6 +61,12 @@ pub struct Settings {
     /// Ids that MoEngage doesn't list.
     pub(crate) named: Named,
     pub(crate) stats: Stats,
+    /// Outbound Segment Sync; none where MoEngage pushes no segments.
+    pub(crate) segment_sync: Option<SegmentSync>,
+    /// Whether MoEngage pushes its alerts.
+    pub(crate) alerts: bool,
+    /// Connector campaigns; none where there are none that come here.
+    pub(crate) connector_campaigns: Option<ConnectorCampaigns>,
 }
 
 /// Which of a workspace's two data sets.
@@ -97,7 +109,7 @@ pub struct Sync {
 // is never tried in silence.
 const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
 
-const TOP: [&str; 18] = [
+const TOP: [&str; 21] = [
     "workspace_id",
     "data_center",
     "environment",
@@ -116,6 +128,9 @@ const TOP: [&str; 18] = [
     "recommendations",
     "report_files",
     "campaign_stats",
+    "segment_sync",
+    "alerts",
+    "connector_campaigns",
 ];
 
 impl Settings {
@@ -162,6 +177,9 @@ struct Found {
     choices: Choices,
     named: Named,
     stats: Option<Stats>,
+    segment_sync: Option<SegmentSync>,
+    alerts: bool,
+    connector_campaigns: Option<ConnectorCampaigns>,
 }
 
 fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
@@ -223,6 +241,11 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
             "options" => found.options = options(&path, raw, problems),
             "campaigns" => found.campaigns = campaigns(&path, raw, problems),
+            "segment_sync" => found.segment_sync = segment_sync(&path, raw, problems),
+            "alerts" => found.alerts = problems.boolean(&path, raw).unwrap_or_default(),
+            "connector_campaigns" => {
+                found.connector_campaigns = connector_campaigns(&path, raw, problems);
+            }
             _ => problems.unknown_key(&path, &TOP),
         }
     }
@@ -266,6 +289,9 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         choices: found.choices,
         named: found.named,
         stats: found.stats.unwrap_or_default(),
+        segment_sync: found.segment_sync,
+        alerts: found.alerts,
+        connector_campaigns: found.connector_campaigns,
     })
 }
 
@@ -276,14 +302,20 @@ fn needed_keys(found: &Found, problems: &mut Problems) {
         (profile_refresh, KeySlot::Data, "options.profile_refresh".to_owned()),
         (found.campaigns.is_some(), KeySlot::Campaigns, "campaigns".to_owned()),
         (found.stats.is_some(), KeySlot::Campaigns, "campaign_stats".to_owned()),
+        // MoEngage signs its alerts with it.
+        (found.alerts, KeySlot::Campaigns, "alerts".to_owned()),
     ];
     let switched_on = found.choices.reads.iter().filter(|(_, on)| **on);
     wanted.extend(switched_on.filter_map(|(switch, _)| {
         Some((true, key_of_switch(switch, &found.choices)?, format!("sync.{switch}")))
     }));
+    // One problem for a key, however many things need it.
+    let mut missing = Vec::new();
     for (wanted, slot, what) in wanted {
         // A key that was given wrongly has its own problem.
-        if wanted && !found.keys.contains(&slot) && !found.refused_keys.contains(&slot) {
+        let there = found.keys.contains(&slot) || found.refused_keys.contains(&slot);
+        if wanted && !there && !missing.contains(&slot) {
+            missing.push(slot);
             let variable = slot.name().to_uppercase();
             problems.missing(
                 &below("keys", slot.name()),

@@ -27,6 +27,8 @@ pub struct Options {
     pub profile_refresh: Option<i64>,
     /// What contact records of a backfill may change.
     pub historical_profiles: HistoricalProfiles,
+    /// Whether opens and clicks of machines are sent.
+    pub carry_machine_events: bool,
 }
 
 /// What contact records of a backfill may change at Brevo.
@@ -53,13 +55,14 @@ impl Default for Options {
             // Get User has to be switched on by MoEngage support.
             profile_refresh: None,
             historical_profiles: HistoricalProfiles::Upsert,
+            carry_machine_events: true,
         }
     }
 }
 
 /// Reads `options`.
 pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Options> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 9] = [
         "max_event_age",
         "unknown_events",
         "event_prefix",
@@ -68,6 +71,7 @@ pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Op
         "anonymous_uid",
         "profile_refresh",
         "historical_profiles",
+        "machine_events",
     ];
     let object = problems.object(path, raw)?;
     let mut options = Options::default();
@@ -94,9 +98,13 @@ pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Op
                     };
                 }
             }
-            "unknown_events" => {
+            "unknown_events" | "machine_events" => {
+                let place = match key {
+                    "unknown_events" => &mut options.carry_unknown_events,
+                    _ => &mut options.carry_machine_events,
+                };
                 if let Some(text) = problems.one_of(&path, raw, "unknown-choice", &["carry", "drop"]) {
-                    options.carry_unknown_events = text == "carry";
+                    *place = text == "carry";
                 }
             }
             "event_prefix" => {
@@ -138,10 +146,11 @@ pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Op
     Some(options)
 }
 
-const DAY: i64 = 86_400_000;
+/// Milliseconds.
+pub(super) const DAY: i64 = 86_400_000;
 
 /// A duration such as `30m`, `24h` or `7d`: milliseconds within the bounds, which are named in words.
-fn duration(
+pub(super) fn duration(
     path: &str,
     raw: &RawValue,
     bounds: &str,

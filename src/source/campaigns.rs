@@ -202,15 +202,19 @@ fn search(
     name.extend_from_slice(request.body.as_deref().unwrap_or_default());
     request.headers.push(("idempotency-key".to_owned(), digest::uuid(&name)));
     let response = client::exchange(http, &request, KeySlot::Campaigns)?;
-    match response.status {
-        200..=299 => Ok(response),
-        404 => Err(Failure::new(
+    if (200..=299).contains(&response.status) {
+        return Ok(response);
+    }
+    let failure = errors::refused(&response, KeySlot::Campaigns, now);
+    // Nobody's envelope: the way itself is not there.
+    if response.status == 404 && failure.code == "unexpected-status" {
+        return Err(Failure::new(
             FailureKind::Config,
             "v5-not-available",
             "This workspace has no V5 search of campaigns; write api: v1 under campaigns.",
-        )),
-        _ => Err(errors::refused(&response, KeySlot::Campaigns, now)),
+        ));
     }
+    Err(failure)
 }
 
 /// The body of a search. In V5 no `request_id`: the host names each attempt in the header

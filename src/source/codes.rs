@@ -22,6 +22,16 @@ pub const EMAIL_HARD_BOUNCE: &str = "MOE_EMAIL_HARD_BOUNCE";
 // MD:user-guide/campaigns-and-channels/email/getting-started-with-email/suppression-updates.mdx
 pub const EMAIL_RESUBSCRIBED_NAME: &str = "Email Resubscribed";
 
+/// A profile was merged into another one. MoEngage writes this event to the merged profile, which
+/// from then on has nothing but MoEngage's own id.
+pub const USER_MERGE_EVENT: &str = "MOE_USER_MERGE_EVENT";
+/// Another profile was merged into this one. MoEngage writes this event to the retained profile.
+// MD:api/data/data.yaml (merge) and MD:user-guide/data/exports/events/data-export-glossary.mdx.
+pub const USER_MERGED: &str = "MOE_USER_MERGED";
+/// What stands before the name of a connector campaign's event, which the tenant chose, so that it
+/// can't pass for one of MoEngage's codes.
+pub const CONNECTOR_PREFIX: &str = "connector.";
+
 const fn code(code: &'static str, channel: &'static str) -> Code {
     Code { code, channel }
 }
@@ -107,7 +117,8 @@ pub const CODES: &[Code] = &[
     code("MOE_APP_EXIT", "lifecycle"),
     code("MOE_LOGOUT", "lifecycle"),
     code("TOKEN_EVENT", "lifecycle"),
-    code("MOE_USER_MERGED", "lifecycle"),
+    code(USER_MERGED, "lifecycle"),
+    code(USER_MERGE_EVENT, "lifecycle"),
     code("UPDATE", "lifecycle"),
     code("INSTALL", "lifecycle"),
     code("REINSTALL", "lifecycle"),

@@ -43,19 +43,7 @@ impl Names {
         notes: &mut Notes,
     ) -> Result<Self, Unusable> {
         let options = &settings.options;
-        let uid = identity::id(uid)?.map(Cow::into_owned);
-        let uid = uid.filter(|uid| {
-            let mark = options.anonymous_uid.as_deref();
-            if identity::is_refused_customer_id(uid) {
-                notes.add(Notice::RefusedUid);
-                false
-            } else if mark.is_some_and(|mark| uid.to_lowercase().contains(&mark.to_lowercase())) {
-                notes.add(Notice::AnonymousUid);
-                false
-            } else {
-                true
-            }
-        });
+        let uid = customer_id(settings, uid, notes)?;
         let moengage_user_id = match identity::id(attributes.get("moengage_user_id")) {
             Ok(id) => id.map(Cow::into_owned),
             Err(_) => {
@@ -76,14 +64,18 @@ impl Names {
 
     /// The subject of a record about this person.
     pub fn person(&self) -> Person {
-        let alias = |value: &String| Alias { kind: MOENGAGE_USER_ID.to_owned(), value: value.clone() };
         Person {
             external_id: self.uid.clone(),
             email: self.email.clone(),
             phone: self.phone.clone(),
-            aliases: self.moengage_user_id.iter().map(alias).collect(),
+            aliases: self.moengage_user_id.iter().cloned().map(alias).collect(),
         }
     }
+}
+
+/// MoEngage's own id as another name of a person.
+pub fn alias(moengage_id: String) -> Alias {
+    Alias { kind: MOENGAGE_USER_ID.to_owned(), value: moengage_id }
 }
 
 /// How a person's attributes became known.
@@ -141,6 +133,24 @@ pub const fn too_large() -> Refusal {
     )
 }
 
+/// The customer's own id, or nothing where there is none or it names nobody in particular.
+pub fn customer_id(
+    settings: &Settings,
+    value: Option<Scalar<'_>>,
+    notes: &mut Notes,
+) -> Result<Option<String>, Unusable> {
+    let Some(uid) = identity::id(value)? else { return Ok(None) };
+    let mark = settings.options.anonymous_uid.as_deref();
+    if identity::is_refused_customer_id(&uid) {
+        notes.add(Notice::RefusedUid);
+    } else if mark.is_some_and(|mark| uid.to_lowercase().contains(&mark.to_lowercase())) {
+        notes.add(Notice::AnonymousUid);
+    } else {
+        return Ok(Some(uid.into_owned()));
+    }
+    Ok(None)
+}
+
 /// An e-mail address, or nothing where there is none that could be one.
 pub fn email(value: Option<Scalar<'_>>, notes: &mut Notes) -> Result<Option<String>, Unusable> {
     let text = match value {
@@ -163,7 +173,8 @@ pub fn email(value: Option<Scalar<'_>>, notes: &mut Notes) -> Result<Option<Stri
     Ok(Some(text.to_owned()))
 }
 
-fn phone(
+/// A phone number with its country, or nothing where there is none that could be one.
+pub fn phone(
     value: Option<Scalar<'_>>,
     settings: &Settings,
     notes: &mut Notes,

@@ -58,7 +58,7 @@ pub fn read(attributes: &Object<'_>, notes: &mut Notes) -> (Consent, Suppression
     (Consent { email, sms, email_opt_in }, suppression)
 }
 
-enum Truth {
+pub(super) enum Truth {
     Known(bool),
     /// Null or blank.
     Nothing,
@@ -66,7 +66,7 @@ enum Truth {
 }
 
 /// MD:api/data/data-overview.mdx calls the flags booleans; exports hold texts and floats instead.
-fn truth(value: Scalar<'_>) -> Truth {
+pub(super) fn truth(value: Scalar<'_>) -> Truth {
     match value {
         Scalar::Null => Truth::Nothing,
         Scalar::Bool(value) => Truth::Known(value),
@@ -115,7 +115,7 @@ fn opt_in(text: &str) -> OptInFlag {
 }
 
 /// Lower case, words separated by one space.
-fn words(text: &str) -> String {
+pub(super) fn words(text: &str) -> String {
     let parts = text.split(|c: char| c.is_whitespace() || c == '_' || c == '-');
     let parts: Vec<_> = parts.filter(|part| !part.is_empty()).map(str::to_ascii_lowercase).collect();
     parts.join(" ")

@@ -8,14 +8,14 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::codes;
 use super::contact::{self, Addresses, Names, Sighting};
 use super::identity::{self, Unusable};
+use super::machine;
 use super::notes::{Notes, Notice};
 pub use super::refusal::Refusal;
 use super::refusal::{ASK_MOENGAGE, refusal};
 use super::streams::is_moengage;
-use super::time;
+use super::{codes, time};
 use crate::json::{self, Object, Scalar, to_json};
 use crate::model::event::EventBody;
 use crate::model::ids::record_id;
@@ -77,9 +77,17 @@ pub fn read(
     // MD:user-guide/data/key-concepts/portfolio-data-ingestion-and-management.mdx
     let project = text_of(event_attributes.get("moe_project_name"));
 
-    let subject = names.person();
+    let mut subject = names.person();
+    // The merged profile ends with this event, and no documented attribute says which profile it
+    // went into. So it teaches nothing about anybody: not what the profile was like, and not that
+    // its MoEngage id goes with a customer id, which may be either's. Whatever was said before
+    // under that id stays with whom it was said of, until the retained profile's own events tell.
+    let ends = code == codes::USER_MERGE_EVENT;
+    if ends && !subject.is_anonymous() {
+        subject.aliases.clear();
+    }
     let mut records = Vec::with_capacity(2);
-    if !subject.is_anonymous() {
+    if !subject.is_anonymous() && !ends {
         let sighting = Sighting {
             observation: Observation { id: uuid.to_string(), rank: STREAMS_RANK },
             occurred,
@@ -89,6 +97,7 @@ pub fn read(
         };
         records.push(contact::record(settings, &names, &user_attributes, sighting, notes)?);
     }
+    let (machine, machine_reason) = machine::read(&event_attributes, notes);
     let body = EventBody {
         event_uuid: Cow::Borrowed(&uuid),
         channel: codes::published(&code).map(|known| known.channel.to_owned()),
@@ -99,6 +108,8 @@ pub fn read(
         occurred_at: occurred.at,
         recipient,
         project,
+        machine,
+        machine_reason,
         attributes: event_attributes,
     };
     records.push(Record {

@@ -1,24 +1,32 @@
 //! MoEngage: what it pushes and what it answers.
 
+mod alerts;
 mod campaign_row;
 mod campaigns;
 mod client;
 pub mod codes;
+mod connector_campaigns;
 mod contact;
 mod credentials;
 mod digest;
 mod errors;
+mod executions;
 mod exports;
 mod flags;
+mod form;
 mod identity;
 mod inner_event;
+mod instants;
 mod inventory;
+mod machine;
 mod notes;
 mod page;
 mod paging;
 mod rate;
 mod refusal;
+mod repeats;
 mod resources;
+mod segment_sync;
 mod stats;
 mod streams;
 mod surfaces;

@@ -21,6 +21,8 @@ pub enum Notice {
     CursorRefused,
     FilterIgnored,
     ListFull,
+    InBothLists,
+    KnownByAliasOnly,
     NonUtf8Replaced,
     OtherSource,
     OutdatedVersion,
@@ -28,11 +30,15 @@ pub enum Notice {
     PhoneWithoutCountry,
     QuotaUsedUp,
     RefusedUid,
+    RepeatedDelivery,
     RepeatedRow,
+    RepetitionForgotten,
     UnknownStatus,
+    UnreadableAlertTime,
     UnreadableCampaignTime,
     UnreadableField,
     UnreadableFlag,
+    UnreadableMachineMark,
     UnreadableTime,
     UnusableEmail,
     UnusablePhone,
@@ -64,6 +70,14 @@ impl Notice {
                 "list-full",
                 "The installation's storage is full, so that an id can't be kept for the reads that need it.",
             ),
+            Self::InBothLists => (
+                "in-both-lists",
+                "A chunk says of a person both that it joins and that it leaves; leaving counts.",
+            ),
+            Self::KnownByAliasOnly => (
+                "known-by-alias-only",
+                "A row of a segment has no usable identifier; the person is known by MoEngage's own id until then.",
+            ),
             Self::NonUtf8Replaced => {
                 ("non-utf8-replaced", "An event held bytes that are not UTF-8; they were replaced by U+FFFD.")
             }
@@ -89,10 +103,21 @@ impl Notice {
                 "refused-uid",
                 "A uid is one of the words that MoEngage itself refuses and is not used as an identity.",
             ),
-            Self::RepeatedRow => ("repeated-row", "A page held the same row twice; it counts once."),
+            Self::RepeatedDelivery => {
+                ("repeated-delivery", "A connector campaign sent the same body again; it counts once.")
+            }
+            Self::RepeatedRow => ("repeated-row", "A page or chunk held the same row twice; it counts once."),
+            Self::RepetitionForgotten => (
+                "repetition-forgotten",
+                "So many bodies came within connector_campaigns.repeat_window that an old one was forgotten; map an event_id.",
+            ),
             Self::UnknownStatus => {
                 ("unknown-status", "A campaign has a status that is not documented; it is kept as it came.")
             }
+            Self::UnreadableAlertTime => (
+                "unreadable-alert-time",
+                "An alert_triggered_at is missing or in no documented form; the time counts as unknown.",
+            ),
             Self::UnreadableCampaignTime => (
                 "unreadable-campaign-time",
                 "A time of a campaign is in no documented form and was left out.",
@@ -103,6 +128,10 @@ impl Notice {
             Self::UnreadableFlag => (
                 "unreadable-flag",
                 "A consent or suppression flag has a value that is neither true nor false; it counts as unknown.",
+            ),
+            Self::UnreadableMachineMark => (
+                "unreadable-machine-mark",
+                "An event says neither yes nor no to being a machine's; it counts as not known.",
             ),
             Self::UnreadableTime => (
                 "unreadable-time",

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::notes::Note;
 use super::page::Storage;
-use super::streams;
+use super::{alerts, connector_campaigns, segment_sync, streams};
 use crate::failure::{Failure, FailureKind};
 use crate::json::{self, Object};
 use crate::model::{Millis, Record};
@@ -62,7 +62,16 @@ struct Door {
     read: fn(&Settings, &WebhookRequest, &mut dyn Storage) -> Result<WebhookOutcome, Failure>,
 }
 
-const DOORS: [Door; 1] = [Door { name: streams::STREAMS, surface: streams::surface, read: streams::read }];
+const DOORS: [Door; 4] = [
+    Door { name: streams::STREAMS, surface: streams::surface, read: streams::read },
+    Door { name: segment_sync::SEGMENT_SYNC, surface: segment_sync::surface, read: segment_sync::read },
+    Door { name: alerts::ALERTS, surface: alerts::surface, read: alerts::read },
+    Door {
+        name: connector_campaigns::CONNECTOR_CAMPAIGNS,
+        surface: connector_campaigns::surface,
+        read: connector_campaigns::read,
+    },
+];
 
 /// Every surface of these settings.
 pub fn surfaces(settings: &Settings) -> Vec<Surface> {
@@ -73,7 +82,8 @@ pub fn surfaces(settings: &Settings) -> Vec<Surface> {
 ///
 /// # Errors
 /// A failure says that nothing of the body could be read: unknown surface, not JSON, none of the
-/// lists that the surface is about, or more than a unit can hold.
+/// lists that the surface is about, more than a unit can hold, or a storage that is full where
+/// something has to be remembered.
 pub fn handle_webhook(
     settings: &Settings,
     request: &WebhookRequest,
@@ -91,6 +101,16 @@ pub fn unknown_surface() -> Failure {
         FailureKind::Config,
         "unknown-surface",
         "These settings have no such surface; streams is always there, each other one needs its block.",
+    )
+}
+
+/// What has to be remembered for this body can't be: the unit is kept and tried again, and
+/// nothing that depends on it is guessed.
+pub fn storage_full() -> Failure {
+    Failure::new(
+        FailureKind::Transient,
+        "storage-full",
+        "The installation's storage is full, so that what decides order or repetition can't be remembered.",
     )
 }
 

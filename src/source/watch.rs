@@ -11,7 +11,7 @@ use super::inventory;
 use super::notes::{Notes, Notice};
 use super::page::Storage;
 use crate::model::ids::MAX_ID_BYTES;
-use crate::model::{CONTACT, Record, Subject};
+use crate::model::{Record, Subject};
 use crate::settings::Settings;
 
 /// What stands before the id in a key of the storage.
@@ -24,8 +24,7 @@ pub fn watch(settings: &Settings, records: &[Record], storage: &mut dyn Storage,
     if settings.options.profile_refresh.is_none() && !inventory::needs(settings, PREFIX) {
         return;
     }
-    let contacts = records.iter().filter(|record| record.kind == CONTACT);
-    let uids = contacts.filter_map(|record| match &record.subject {
+    let uids = records.iter().filter_map(|record| match &record.subject {
         Subject::Person(person) => person.external_id.as_deref(),
         Subject::Object(..) => None,
     });

@@ -4,7 +4,7 @@
 
 use moengage_connector::{
     Action, Http, HttpError, HttpRequest, HttpResponse, Mapping, Note, PageRequest, Person, Position, Reach,
-    Record, Reject, Subject,
+    Record, Reject, Settings, Subject,
 };
 use serde_json::{Value, json};
 
@@ -27,8 +27,8 @@ fn action(action: &Action) -> Value {
     })
 }
 
-fn record(record: &Record) -> Value {
-    let mapping = match map(&plain(), record).unwrap() {
+fn record(settings: &Settings, record: &Record) -> Value {
+    let mapping = match map(settings, record).unwrap() {
         Mapping::Actions(actions) => json!(actions.iter().map(action).collect::<Vec<_>>()),
         Mapping::Nothing(why) => json!(why),
     };
@@ -41,9 +41,9 @@ fn record(record: &Record) -> Value {
     })
 }
 
-fn assert_golden(name: &str, records: &[Record], rejects: &[Reject], notes: &[Note]) {
+fn assert_golden(settings: &Settings, name: &str, records: &[Record], rejects: &[Reject], notes: &[Note]) {
     let result = json!({
-        "records": records.iter().map(record).collect::<Vec<_>>(),
+        "records": records.iter().map(|found| record(settings, found)).collect::<Vec<_>>(),
         "rejects": rejects.iter().map(|r| format!("{} {}", r.pointer, r.code)).collect::<Vec<_>>(),
         "notes": notes.iter().map(|n| format!("{} {}", n.name, n.count)).collect::<Vec<_>>(),
     });
@@ -72,13 +72,36 @@ fn assert_golden_page(resource: &str, answer: &'static str, watched: &[&str]) {
     let request =
         PageRequest { resource: resource.to_owned(), position: Position::Start, budget: 1_000, now: NOW };
     let page = moengage_connector::fetch_page(&parse(&settings), &request, reach).unwrap();
-    assert_golden(resource, &page.records, &page.rejects, &page.notes);
+    assert_golden(&plain(), resource, &page.records, &page.rejects, &page.notes);
 }
 
 #[test]
 fn the_documented_batch() {
-    let outcome = handle_webhook(&plain(), &request(include_str!("golden/streams.json"))).unwrap();
-    assert_golden("streams", &outcome.records, &outcome.rejects, &outcome.notes);
+    assert_golden_webhook("streams", &plain(), include_str!("golden/streams.json"));
+}
+
+fn assert_golden_webhook(surface: &str, settings: &Settings, body: &str) {
+    let mut request = request(body);
+    request.surface = surface.to_owned();
+    let outcome = handle_webhook(settings, &request).unwrap();
+    assert_golden(settings, surface, &outcome.records, &outcome.rejects, &outcome.notes);
+}
+
+#[test]
+fn the_documented_chunk_of_a_segment() {
+    let settings = crate::segment_sync::settings(json!({"lists": {"656f1d0c9b": {"name": "VIP"}}}));
+    assert_golden_webhook("segment-sync", &settings, include_str!("golden/segment-sync.json"));
+}
+
+#[test]
+fn the_documented_alert() {
+    assert_golden_webhook("alerts", &crate::alerts::settings(), include_str!("golden/alerts.json"));
+}
+
+#[test]
+fn a_declared_connector_campaign() {
+    let settings = crate::connector_campaigns::settings(crate::connector_campaigns::full());
+    assert_golden_webhook("connector-campaigns", &settings, include_str!("golden/connector-campaigns.json"));
 }
 
 #[test]

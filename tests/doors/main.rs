@@ -1,10 +1,12 @@
 //! The connector through its four doors, natively.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod alerts;
 mod campaign_filter;
 mod campaigns;
 mod checks;
 mod configure;
+mod connector_campaigns;
 mod envelopes;
 mod exports;
 mod golden;
@@ -13,7 +15,10 @@ mod pagination;
 mod reach;
 mod robustness;
 mod schemas;
+mod segment_sync;
 mod streams;
+mod streams_marks;
+mod surface_settings;
 mod users;
 mod watch_list;
 

@@ -10,7 +10,7 @@ use crate::reach::handle_webhook;
 use crate::{batch, event, map, plain, plain_settings, request, take};
 
 /// Any JSON, three levels deep.
-fn any_json() -> impl Strategy<Value = Value> {
+pub fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -72,8 +72,8 @@ fn violations(schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) 
 /// A body against the schema of each door that its kind can come in by.
 pub fn assert_fits_schema(kind: &str, body: &Value) {
     let profile = configure(&everything().to_string()).unwrap();
-    let surfaces =
-        profile.surfaces[0].schemas.iter().filter(|(name, _)| name == kind).map(|(_, schema)| schema);
+    let surfaces = profile.surfaces.iter().flat_map(|surface| &surface.schemas);
+    let surfaces = surfaces.filter(|(name, _)| name == kind).map(|(_, schema)| schema);
     let resources =
         profile.resources.iter().filter(|resource| resource.kind == kind).map(|resource| &resource.schema);
     let schemas: Vec<_> = surfaces.chain(resources).collect();
@@ -164,6 +164,9 @@ pub fn everything() -> Value {
         "flow_analytics": true, "subscription_preferences": true, "dashboards": true, "charts": true,
         "chart_figures": true
     });
+    settings["segment_sync"] = json!({});
+    settings["alerts"] = json!(true);
+    settings["connector_campaigns"] = json!({"user_id": "user", "event": "coupon"});
     settings["catalogs"] = json!({"shop": ["P1"]});
     settings["cards"] = json!({"users": ["cust-1"]});
     settings["recommendations"] = json!({"rec-1": {"type": "user_action", "users": ["cust-1"]}});
@@ -233,8 +236,13 @@ fn the_manifest_grants_exactly_what_is_used() {
         })
         .collect();
     assert_eq!(used, granted);
-    for auth in ["basic", "header", "bearer"] {
-        assert!(manifest["inbound"].get(auth).is_some());
-    }
+    let inbound: Vec<_> = manifest["inbound"].as_object().unwrap().keys().collect();
+    assert_eq!(inbound, ["alerts", "basic", "bearer", "header"]);
+    // MD:partner-guide/data-and-analytics/workflow-automation/webhook.mdx
+    assert_eq!(
+        manifest["inbound"]["alerts"],
+        json!({"digest": {"hash": "sha256", "slot": "campaigns", "encoding": "hex", "header": "signature",
+                          "parts": ["slot", {"literal": "|"}, "body"]}})
+    );
     assert_eq!(manifest["connector"], "moengage");
 }

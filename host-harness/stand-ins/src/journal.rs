@@ -53,6 +53,8 @@ pub enum FindingKind {
     IgnoredAttribute,
     /// A filter that the vendor drops in silence.
     IgnoredFilter,
+    /// A list that does not exist, in the write of a contact: dropped in silence.
+    IgnoredList,
     /// An event of a contact that does not exist: accepted, without effect.
     DroppedEvent,
     /// One request too many for a documented rate window. Answered with 429.

@@ -5,7 +5,7 @@
 //! code that it tests. It runs on a thread of its own, answers on `127.0.0.1`, keeps what it
 //! holds in memory (a bucket may serve folders too), and stops when its handle is dropped.
 //!
-//! - [`brevo::Brevo`] is one Brevo account: contacts, attributes, events, rate windows. Every
+//! - [`brevo::Brevo`] is one Brevo account: contacts, attributes, lists, events, rate windows. Every
 //!   request is held against a strict schema; what the vendor would forgive in silence is written
 //!   down in the [`journal`].
 //! - [`moengage::MoEngage`] is one MoEngage workspace: it pushes Streams batches with the
@@ -26,8 +26,11 @@
 //! | `GET /_control/journal?after=N&limit=M` | requests with a number above N, oldest first |
 //! | `GET /_control/state` | what the vendor now holds |
 //! | `POST /_control/unsubscribe` | Brevo: `{"email": "...", "at_ms": 0}`, an unsubscribe in a mail's footer |
+//! | `POST /_control/lists` | Brevo: adds a list ([`brevo::NewList`]); answers its id |
+//! | `POST /_control/automations` | Brevo: `{"lists": [5]}`, the lists that start an automation |
 //! | `POST /_control/campaigns` | MoEngage: one change of the list ([`moengage::Change`]) |
 //! | `POST /_control/search-quirks` | MoEngage: how searches misbehave ([`moengage::SearchQuirks`]) |
+//! | `POST /_control/rows` | MoEngage: `{"table": "segments", "change": ...}`, one change ([`moengage::RowChange`]) of what is only read ([`moengage::Table`]) |
 //! | `POST /_control/users` | MoEngage: adds or replaces users (a list of [`moengage::User`]) |
 //! | `POST /_control/objects` | Bucket: puts or removes a file ([`bucket::FileChange`]) |
 //! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |

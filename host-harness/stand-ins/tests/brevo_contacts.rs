@@ -137,7 +137,7 @@ fn unknown_keys_and_undocumented_forms_are_violations() {
     }
     let plain = Client::new(&brevo.url(), &[("api-key", brevo.api_key()), ("content-type", "text/plain")]);
     assert_eq!(plain.post("/v3/contacts", json!({"email": "a@example.com"})).status, 400);
-    assert_eq!(client.get("/v3/contacts/lists").status, 400, "not an address, not a number");
+    assert_eq!(client.get("/v3/contacts/segments").status, 400, "not an address, not a number");
     assert_eq!(client.get("/v3/companies").status, 404);
     assert_eq!(brevo.violations().len(), 18);
     assert!(brevo.contacts().is_empty());

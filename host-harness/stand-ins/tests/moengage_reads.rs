@@ -7,7 +7,7 @@ use client::{Answer, Client};
 use serde_json::{Value, json};
 use stand_ins::clock::Scale;
 use stand_ins::faults::{Fault, Rule};
-use stand_ins::moengage::{Access, Family, MoEngage, Options, Reset};
+use stand_ins::moengage::{Access, Family, MoEngage, Options, Reset, Table};
 
 const IMPORTS: &str = "/v1.0/data/fileimports/import/status";
 const V1: &str = "/core-services/v1/campaigns/search";
@@ -173,4 +173,28 @@ fn a_person_can_push_over_http() {
     assert_eq!(brevo.journal().of("POST", "/hook").count(), 3);
     assert_eq!(control.post("/_control/push", json!({"url": "https://example.com"})).status, 400);
     assert_eq!(control.post("/_control/push", json!({"url": url, "generator": {"event": 1}})).status, 400);
+}
+
+#[test]
+fn a_segment_is_read_whole_by_its_id() {
+    let moengage = MoEngage::start(Options::default()).unwrap();
+    let segments = client(&moengage, SEGMENTATION);
+    let listed = segments.get(SEGMENTS).json()["data"][1].clone();
+    assert!(listed.get("included_filters").is_none(), "the list shows a summary");
+    let by_id = |id: &str| segments.get(&format!("{SEGMENTS}/{id}"));
+    let whole = by_id(listed["id"].as_str().unwrap()).json()["data"].clone();
+    assert_eq!(
+        (&whole["name"], &whole["included_filters"]["filter_operator"]),
+        (&json!("Lapsed"), &json!("and"))
+    );
+    let control = Client::new(&moengage.url(), &[("content-type", "application/json")]);
+    let change = json!({"table": "segments", "change": {"insert": {"id": "new", "name": "New", "any": 1}}});
+    assert_eq!(control.post("/_control/rows", change).status, 204);
+    assert_eq!(by_id("new").json()["data"]["any"], 1);
+    moengage.with_rows(Table::Segments, |rows| rows.retain(|row| row["id"] != "new"));
+    let gone = by_id("new");
+    assert_eq!((gone.status, gone.json()["error"]["code"].as_str()), (404, Some("Entity Not Found")));
+    assert!(moengage.violations().is_empty(), "an object may be gone");
+    assert_eq!(by_id("new?name=x").status, 400);
+    assert_eq!(control.post("/_control/rows", json!({"table": "segments"})).status, 400);
 }

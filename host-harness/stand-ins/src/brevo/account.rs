@@ -7,6 +7,7 @@ use super::attributes::Attributes;
 use super::contacts::{Contacts, Identifier};
 use super::events::Event;
 use super::limits::{Limits, with_headers};
+use super::lists::Lists;
 use super::options::Options;
 use super::replies::{no_key, too_many, unknown_key, violation};
 use super::schemas::CreateAttribute;
@@ -19,6 +20,7 @@ pub(super) struct Account {
     pub(super) options: Options,
     pub(super) attributes: Attributes,
     pub(super) contacts: Contacts,
+    pub(super) lists: Lists,
     pub(super) events: Vec<Event>,
     limits: Limits,
 }
@@ -28,6 +30,7 @@ impl Account {
         Self {
             attributes: Attributes::new(&options.attributes),
             contacts: Contacts::default(),
+            lists: Lists::default(),
             events: Vec::new(),
             limits: Limits::new(options.plan, options.batch_bucket),
             options,
@@ -48,6 +51,14 @@ impl Account {
             ("GET", "/v3/account") => account(),
             ("GET", "/v3/contacts/attributes") => self.attributes.list(),
             ("POST", "/v3/contacts/attributes/{category}/{name}") => self.create_attribute(request),
+            ("GET", "/v3/contacts/folders") => self.list_folders(request),
+            ("POST", "/v3/contacts/folders") => self.create_folder(request),
+            ("GET", "/v3/contacts/lists") => self.list_lists(request),
+            ("POST", "/v3/contacts/lists") => self.create_list(request),
+            ("GET", "/v3/contacts/lists/{id}") => self.read_list(request),
+            ("GET", "/v3/contacts/lists/{id}/contacts") => self.list_members(request),
+            ("POST", "/v3/contacts/lists/{id}/contacts/add") => self.change_list(request, true),
+            ("POST", "/v3/contacts/lists/{id}/contacts/remove") => self.change_list(request, false),
             ("POST", "/v3/contacts") => self.create_contact(request),
             ("PUT", "/v3/contacts/{identifier}") => self.update_contact(request),
             ("GET", "/v3/contacts/{identifier}") => self.read_contact(request),
@@ -77,6 +88,16 @@ impl Vendor for Account {
             ("GET", ["v3", "account"]) => "/v3/account",
             ("GET", ["v3", "contacts", "attributes"]) => "/v3/contacts/attributes",
             ("POST", ["v3", "contacts", "attributes", _, _]) => "/v3/contacts/attributes/{category}/{name}",
+            ("POST" | "GET", ["v3", "contacts", "folders"]) => "/v3/contacts/folders",
+            ("POST" | "GET", ["v3", "contacts", "lists"]) => "/v3/contacts/lists",
+            ("GET", ["v3", "contacts", "lists", _]) => "/v3/contacts/lists/{id}",
+            ("GET", ["v3", "contacts", "lists", _, "contacts"]) => "/v3/contacts/lists/{id}/contacts",
+            ("POST", ["v3", "contacts", "lists", _, "contacts", "add"]) => {
+                "/v3/contacts/lists/{id}/contacts/add"
+            }
+            ("POST", ["v3", "contacts", "lists", _, "contacts", "remove"]) => {
+                "/v3/contacts/lists/{id}/contacts/remove"
+            }
             ("POST", ["v3", "contacts"]) => "/v3/contacts",
             ("PUT" | "GET" | "DELETE", ["v3", "contacts", identifier]) if !identifier.is_empty() => {
                 "/v3/contacts/{identifier}"
@@ -112,6 +133,9 @@ impl Vendor for Account {
     fn state(&self, _at: Millis) -> Value {
         json!({
             "contacts": self.contacts.all().collect::<Vec<_>>(),
+            "folders": self.lists.folders().collect::<Vec<_>>(),
+            "lists": self.lists.all().collect::<Vec<_>>(),
+            "list_changes": self.contacts.memberships.changes(),
             "events": self.events.len(),
             "dropped_events": self.events.iter().filter(|event| event.contact_id.is_none()).count(),
             "resubscriptions": self.contacts.resubscriptions(),
@@ -119,8 +143,10 @@ impl Vendor for Account {
     }
 
     fn control(&mut self, call: &str, body: &Value, at: Millis) -> Option<Reply> {
-        if call != "unsubscribe" {
-            return None;
+        match call {
+            "unsubscribe" => (),
+            "lists" | "automations" => return Some(self.control_lists(call, body, at)),
+            _ => return None,
         }
         let Some(email) = body["email"].as_str() else {
             return Some(Reply::json(400, &json!({"error": "email must be a string"})));

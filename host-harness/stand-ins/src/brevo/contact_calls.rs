@@ -129,8 +129,9 @@ impl Account {
     }
 
     pub(super) fn delete_contact(&mut self, request: &Request) -> Reply {
+        let by = By { at: request.at, seq: request.seq };
         match self.identified(request) {
-            Ok(Some(id)) if self.contacts.delete(id) => Reply::empty(204),
+            Ok(Some(id)) if self.contacts.delete(id, by) => Reply::empty(204),
             Ok(_) => no_contact(),
             Err(reply) => reply,
         }
@@ -172,6 +173,15 @@ impl Account {
             return Err(violation("invalid_parameter", "list ids are positive"));
         }
         let mut ignored = Vec::new();
+        // Not documented: in silence, which is worst for the sender.
+        write.join.retain(|list| {
+            let known = self.lists.get(*list).is_some();
+            if !known {
+                let detail = format!("list {list} does not exist");
+                ignored.push(Finding { kind: FindingKind::IgnoredList, detail });
+            }
+            known
+        });
         for (name, value) in attributes {
             if PHONES.contains(&name.as_str()) {
                 let kept = match &value {
@@ -262,19 +272,30 @@ fn with_ignored(mut reply: Reply, ignored: Vec<Finding>) -> Reply {
     reply
 }
 
-/// brevo: 200 of `GET /contacts/{identifier}`; EXT_ID among the attributes by the changelog of
-/// 2023-03-10.
+/// brevo: 200 of `GET /contacts/{identifier}`.
 fn details(contact: &Contact, from: Millis, to: Millis) -> Value {
-    let mut attributes = contact.attributes.clone();
-    if let Some(ext_id) = &contact.ext_id {
-        attributes.insert("EXT_ID".to_owned(), json!(ext_id));
-    }
     let unsubscribed: Vec<Value> = contact
         .unsubscribed_at
         .iter()
         .filter(|at| (from..to).contains(*at))
         .map(|at| json!({"campaignId": 1, "eventTime": rfc3339(*at), "ip": "192.0.2.1"}))
         .collect();
+    let mut details = summary(contact);
+    details["statistics"] = json!({
+        "messagesSent": [], "delivered": [], "opened": [], "clicked": [],
+        "hardBounces": [], "softBounces": [], "complaints": [], "transacAttributes": [],
+        "unsubscriptions": {"userUnsubscription": unsubscribed, "adminUnsubscription": []},
+    });
+    details
+}
+
+/// A contact in a list of contacts: `getContactDetails` of the OpenAPI file. EXT_ID among the
+/// attributes by the changelog of 2023-03-10.
+pub(super) fn summary(contact: &Contact) -> Value {
+    let mut attributes = contact.attributes.clone();
+    if let Some(ext_id) = &contact.ext_id {
+        attributes.insert("EXT_ID".to_owned(), json!(ext_id));
+    }
     json!({
         "id": contact.id,
         "email": contact.email,
@@ -286,10 +307,5 @@ fn details(contact: &Contact, from: Millis, to: Millis) -> Value {
         "attributes": attributes,
         "listIds": contact.list_ids,
         "listUnsubscribed": [],
-        "statistics": {
-            "messagesSent": [], "delivered": [], "opened": [], "clicked": [],
-            "hardBounces": [], "softBounces": [], "complaints": [], "transacAttributes": [],
-            "unsubscriptions": {"userUnsubscription": unsubscribed, "adminUnsubscription": []},
-        },
     })
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::memberships::Memberships;
 use crate::clock::Millis;
 
 /// A value that belongs to one contact only (brevo: help.brevo.com 32331116133522 for the phones).
@@ -174,6 +175,7 @@ pub(super) struct Contacts {
     /// (brevo: help.brevo.com 5313915904914), the detector does not.
     forgotten: HashMap<Identifier, Blocks>,
     resubscriptions: Vec<Resubscription>,
+    pub(super) memberships: Memberships,
     last_id: i64,
 }
 
@@ -261,14 +263,18 @@ impl Contacts {
     pub(super) fn merge(&mut self, one: i64, other: i64, by: By) -> i64 {
         let newest = |id: &i64| self.by_id.get(id).map(|contact| (contact.modified_at, contact.id));
         let (keep, lose) = if newest(&one) >= newest(&other) { (one, other) } else { (other, one) };
-        let Some(lost) = self.remove(lose) else { return keep };
+        let Some(mut lost) = self.remove(lose) else { return keep };
         if let Some(kept) = self.by_id.get_mut(&keep) {
+            for list in lost.list_ids.clone() {
+                self.memberships.leave(list, &mut lost, by);
+                // Whether that starts an automation is not documented; here it does.
+                self.memberships.join(list, kept, by);
+            }
             kept.email = kept.email.take().or(lost.email);
             kept.ext_id = kept.ext_id.take().or(lost.ext_id);
             for (name, value) in lost.attributes {
                 kept.attributes.entry(name).or_insert(value);
             }
-            kept.list_ids.extend(lost.list_ids);
             for identifier in kept.identifiers() {
                 self.owners.insert(identifier, keep);
             }
@@ -279,8 +285,11 @@ impl Contacts {
     }
 
     /// Deletes a contact, and with it the memory of its blocks.
-    pub(super) fn delete(&mut self, id: i64) -> bool {
-        let Some(contact) = self.remove(id) else { return false };
+    pub(super) fn delete(&mut self, id: i64, by: By) -> bool {
+        let Some(mut contact) = self.remove(id) else { return false };
+        for list in contact.list_ids.clone() {
+            self.memberships.leave(list, &mut contact, by);
+        }
         let blocks = Blocks { email: contact.email_blacklisted, sms: contact.sms_blacklisted };
         if blocks != Blocks::default() {
             for identifier in contact.identifiers() {
@@ -288,6 +297,16 @@ impl Contacts {
             }
         }
         true
+    }
+
+    /// Puts the contact into the list; false where it is there or does not exist.
+    pub(super) fn join(&mut self, list: i64, id: i64, by: By) -> bool {
+        self.by_id.get_mut(&id).is_some_and(|contact| self.memberships.join(list, contact, by))
+    }
+
+    /// Takes the contact out of the list; false where it is not there or does not exist.
+    pub(super) fn leave(&mut self, list: i64, id: i64, by: By) -> bool {
+        self.by_id.get_mut(&id).is_some_and(|contact| self.memberships.leave(list, contact, by))
     }
 
     fn remove(&mut self, id: i64) -> Option<Contact> {
@@ -331,8 +350,12 @@ impl Contacts {
                 None => contact.attributes.remove(&name),
             };
         }
-        contact.list_ids.extend(write.join);
-        contact.list_ids.retain(|list| !write.leave.contains(list));
+        for list in write.join {
+            self.memberships.join(list, contact, by);
+        }
+        for list in write.leave {
+            self.memberships.leave(list, contact, by);
+        }
         contact.smtp_blacklist_sender.extend(write.blocked_senders.into_iter().flatten());
         contact.modified_at = by.at;
         contact.writes += 1;

@@ -6,8 +6,15 @@
 //!
 //! Calls: `GET /v3/account`, `GET /v3/contacts/attributes`,
 //! `POST /v3/contacts/attributes/{category}/{name}`, `POST /v3/contacts`,
-//! `PUT | GET | DELETE /v3/contacts/{identifier}`, `POST /v3/events`, `POST /v3/events/batch`,
-//! `GET /v3/events`. Everything else is 404 and a violation.
+//! `PUT | GET | DELETE /v3/contacts/{identifier}`, `GET | POST /v3/contacts/folders`,
+//! `GET | POST /v3/contacts/lists`, `GET /v3/contacts/lists/{id}`,
+//! `GET /v3/contacts/lists/{id}/contacts`, `POST /v3/contacts/lists/{id}/contacts/add | remove`,
+//! `POST /v3/events`, `POST /v3/events/batch`, `GET /v3/events`. Everything else is 404 and a
+//! violation.
+//!
+//! An account's automations are not part of its API. Here each list may have one
+//! ([`Brevo::set_automations`]) that starts with every contact that is really added, by whichever
+//! call; [`Brevo::automations_started`] says for whom and by which request.
 
 mod account;
 mod attributes;
@@ -15,6 +22,8 @@ mod contact_calls;
 mod contacts;
 mod events;
 mod limits;
+mod lists;
+mod memberships;
 mod options;
 mod replies;
 mod schemas;
@@ -24,7 +33,9 @@ use std::io;
 
 pub use contacts::{Cause, Channel, Contact, Resubscription};
 pub use events::Event;
-pub use options::{BatchBucket, BatchPartial, DuplicateCode, Options, Plan};
+pub use lists::{Folder, List, NewList};
+pub use memberships::ListChange;
+pub use options::{BatchBucket, BatchPartial, DuplicateCode, ListEnvelope, Options, Plan};
 
 use crate::clock::Millis;
 use crate::faults::Faults;

@@ -21,6 +21,8 @@ pub struct Options {
     pub batch_partial: BatchPartial,
     /// Code of a duplicate's 400.
     pub duplicate_code: DuplicateCode,
+    /// Envelope of what became of the rows of a list's add or remove.
+    pub list_envelope: ListEnvelope,
     /// Host time until an accepted event can be read back by `GET /events`.
     pub processing_delay: Duration,
     /// Attributes of the account beside EMAIL, SMS, WHATSAPP, LANDLINE_NUMBER and EXT_ID:
@@ -41,6 +43,7 @@ impl Default for Options {
             batch_bucket: BatchBucket::EverythingElse,
             batch_partial: BatchPartial::MultiStatus,
             duplicate_code: DuplicateCode::DuplicateParameter,
+            list_envelope: ListEnvelope::Wrapped,
             processing_delay: Duration::from_secs(2),
             attributes: ["FIRSTNAME", "LASTNAME"].map(|name| (name.to_owned(), "text".to_owned())).to_vec(),
             journal_limit: 200_000,
@@ -88,4 +91,13 @@ pub enum DuplicateCode {
     DuplicateParameter,
     /// As seen in May 2026.
     InvalidParameter,
+}
+
+/// The schema and the examples of the OpenAPI file differ on the 201 of a list's add and remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListEnvelope {
+    /// `{"contacts": {"success": [], "failure": []}}`: the schema.
+    Wrapped,
+    /// `{"success": [], "failure": []}`: the examples.
+    Bare,
 }

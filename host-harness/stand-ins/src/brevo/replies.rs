@@ -21,6 +21,11 @@ pub(super) fn no_contact() -> Reply {
     error(404, "document_not_found", "Contact does not exist")
 }
 
+/// The 404 of a list; its words are not documented.
+pub(super) fn no_list() -> Reply {
+    error(404, "document_not_found", "List ID does not exist")
+}
+
 /// brevo: api-evangelist/brevo, a live probe without a key.
 pub(super) fn no_key() -> Reply {
     error(401, "unauthorized", "authentication not found in headers")

@@ -1,7 +1,8 @@
 //! Bodies as Brevo documents them, and nothing else.
 //!
 //! brevo: OpenAPI file of February 2026 (`POST /contacts`, `PUT /contacts/{identifier}`,
-//! `POST /contacts/attributes/...`, `POST /events`), `brevo-python` 5.1.0 for what came later
+//! `POST /contacts/attributes/...`, `POST /contacts/folders`, `POST /contacts/lists...`,
+//! `POST /events`), `brevo-python` 5.1.0 for what came later
 //! (`forceMerge`, `getId`, `POST /events/batch`).
 
 use std::collections::BTreeMap;
@@ -82,6 +83,34 @@ pub(super) struct CreateAttribute {
 pub(super) struct EnumerationItem {
     pub(super) value: i64,
     pub(super) label: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct CreateFolder {
+    #[serde(deserialize_with = "present")]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct CreateList {
+    #[serde(deserialize_with = "present")]
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "present")]
+    pub(super) folder_id: Option<i64>,
+}
+
+/// Exactly one of them. `all` of the remove call, which empties the list, is left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(super) struct ListRows {
+    #[serde(deserialize_with = "present")]
+    pub(super) emails: Option<Vec<String>>,
+    #[serde(deserialize_with = "present")]
+    pub(super) ids: Option<Vec<i64>>,
+    #[serde(deserialize_with = "present")]
+    pub(super) ext_ids: Option<Vec<String>>,
 }
 
 /// The elements are read one by one: an invalid one does not refuse the others.

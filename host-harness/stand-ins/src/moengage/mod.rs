@@ -9,7 +9,7 @@
 //!   [`bulk`] writes very many records to disk.
 //! - The reading side: `POST /v1.0/data/fileimports/import/status`,
 //!   `POST /v1/customers/export`, `POST /core-services/v1/campaigns/search`,
-//!   `POST /v5/campaigns/search`, `GET /v3/custom-segments`. Each needs Basic (workspace and the family's key) and `MOE-APPKEY`.
+//!   `POST /v5/campaigns/search`, `GET /v3/custom-segments`, `GET /v3/custom-segments/{id}`. Each family of calls is a file with a table of its own. Each call needs Basic (workspace and the family's key) and `MOE-APPKEY`.
 
 mod batch;
 pub mod bulk;
@@ -18,10 +18,13 @@ mod codes;
 mod envelopes;
 pub mod exports;
 pub mod generator;
+mod imports;
 mod options;
 mod person;
-mod reads;
+mod routes;
+mod rows;
 mod search;
+mod segments;
 pub mod streams;
 mod truth;
 mod users;
@@ -34,6 +37,7 @@ use serde::Deserialize;
 pub use campaigns::{BadChange, Campaign, Change};
 pub use generator::{Generated, Generator, Truth};
 pub use options::{Access, Family, FieldNames, GetUser, Options, Reset};
+pub use rows::{RowChange, Table};
 pub use search::{Planned, SearchQuirks};
 pub use streams::{Stream, Target};
 pub use users::User;

@@ -19,8 +19,6 @@ pub struct Options {
     pub segmentation_key: Option<String>,
     /// Campaigns that a search finds at first: [`super::Campaign::numbered`], the newest first.
     pub campaigns: usize,
-    /// Names of the segments.
-    pub segments: Vec<String>,
     /// File imports that a search finds.
     pub imports: usize,
     /// How Get User answers.
@@ -41,7 +39,6 @@ impl Default for Options {
             campaigns_key: Some("campaigns-key".to_owned()),
             segmentation_key: Some("segmentation-key".to_owned()),
             campaigns: 20,
-            segments: vec!["All customers".to_owned(), "Lapsed".to_owned()],
             imports: 2,
             get_user: GetUser::default(),
             reset: Reset::SecondsLeft,

@@ -8,16 +8,64 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::campaigns::{Campaign, Change};
-use super::envelopes::{Refusal, Shape, bad_key};
-use super::reads::body;
-use super::workspace::Workspace;
-use crate::http::{Reply, Request};
+use super::envelopes::{CAMPAIGNS_V1, V5, bad_key};
+use super::options::Family;
+use super::routes::{Call, Calls, Control, HOUR, Key, Limit, MINUTE, Route, SECOND};
+use super::workspace::{Workspace, read};
+use crate::http::Reply;
 use crate::journal::FindingKind;
+use crate::windows::Window;
 
 /// moengage: OpenAPI file of campaigns, `limit`.
 const LARGEST_PAGE: u64 = 15;
 /// How many answers an `Idempotency-Key` is remembered for; how long is not documented.
 const ANSWERS_KEPT: usize = 10_000;
+
+const KEY: Key = Key { family: Family::Campaigns, permission: "campaigns:view" };
+
+/// moengage: MD:api/rate-limits.mdx and the OpenAPI files of campaigns.
+const WINDOWS: &[Window] = &[
+    Window { limit: 10, period_ms: SECOND },
+    Window { limit: 100, period_ms: MINUTE },
+    Window { limit: 6_000, period_ms: HOUR },
+];
+const SEARCH_V1: Limit = Limit { name: "campaign-search-v1", windows: WINDOWS };
+const SEARCH_V5: Limit = Limit { name: "campaign-search-v5", windows: WINDOWS };
+
+pub(super) const CALLS: Calls = Calls {
+    routes: &[
+        Route::post(
+            "/core-services/v1/campaigns/search",
+            KEY,
+            CAMPAIGNS_V1,
+            &SEARCH_V1,
+            Workspace::search_campaigns_v1,
+        ),
+        Route::post("/v5/campaigns/search", KEY, V5, &SEARCH_V5, Workspace::search_campaigns_v5),
+    ],
+    rows: &[],
+    controls: &[
+        Control {
+            name: "campaigns",
+            act: |workspace, body| {
+                let change = read::<Change>(body)?;
+                change.apply(&mut workspace.searches.campaigns).map_err(|e| e.to_string())
+            },
+        },
+        Control {
+            name: "search-quirks",
+            act: |workspace, body| {
+                read::<SearchQuirks>(body).map(|quirks| workspace.searches.set_quirks(quirks))
+            },
+        },
+    ],
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V1,
+    V5,
+}
 
 /// How a search misbehaves. `Default` is a search that does what the documents say.
 ///
@@ -127,9 +175,9 @@ struct Search {
 }
 
 impl Search {
-    fn read(request: &Request, shape: Shape, id: &str) -> Result<Self, Reply> {
-        let search: Self = body(request, shape, id)?;
-        let invalid = |target, message| Err(Refusal::Invalid { target, message }.reply(shape, id));
+    fn read(call: &Call<'_>, version: Version) -> Result<Self, Reply> {
+        let search: Self = call.body()?;
+        let invalid = |target, message| Err(call.invalid(target, message));
         if !(1..=LARGEST_PAGE).contains(&search.limit) {
             return invalid("limit", "limit is 1 to 15");
         }
@@ -137,7 +185,7 @@ impl Search {
             return invalid("page", "page counts from 1");
         }
         for (key, value) in &search.campaign_fields {
-            if !documented(key, value, shape) {
+            if !documented(key, value, version) {
                 return invalid("campaign_fields", "not a documented filter");
             }
         }
@@ -156,7 +204,7 @@ impl Search {
 
 /// moengage: `CampaignSearchFieldsV5`, and `CampaignSearchFields` of V1. What was a filter of V1
 /// is let through in V5: it finds nothing there.
-fn documented(key: &str, value: &Value, shape: Shape) -> bool {
+fn documented(key: &str, value: &Value, version: Version) -> bool {
     const TYPES: &[&str] = &[
         "ONE_TIME",
         "PERIODIC",
@@ -168,7 +216,7 @@ fn documented(key: &str, value: &Value, shape: Shape) -> bool {
     ];
     const STATUSES: &[&str] =
         &["ACTIVE", "SCHEDULED", "PAUSED", "SENT", "STOPPED", "ARCHIVED", "DRAFT", "SENDING"];
-    let v5 = shape == Shape::CampaignsV5;
+    let v5 = version == Version::V5;
     let each = |fits: &dyn Fn(&str) -> bool| {
         value.as_array().is_some_and(|all| all.iter().all(|item| item.as_str().is_some_and(fits)))
     };
@@ -231,15 +279,13 @@ fn matches(row: &Campaign, key: &str, wanted: &Value) -> bool {
 
 impl Workspace {
     /// `POST /core-services/v1/campaigns/search`: a bare array, no total.
-    pub(super) fn search_campaigns_v1(&mut self, request: &Request, id: &str) -> Reply {
-        let search = match Search::read(request, Shape::CampaignsV1, id) {
+    fn search_campaigns_v1(&mut self, call: &Call<'_>) -> Reply {
+        let search = match Search::read(call, Version::V1) {
             Ok(search) => search,
             Err(reply) => return reply,
         };
         if search.request_id.is_none() {
-            let missing =
-                Refusal::Invalid { target: "request_id", message: "request_id key is mandatory field" };
-            return missing.reply(Shape::CampaignsV1, id);
+            return call.invalid("request_id", "request_id key is mandatory field");
         }
         let rows: Vec<Value> = self.searches.page(&search).into_iter().map(Campaign::in_v1).collect();
         self.searches.count();
@@ -248,8 +294,9 @@ impl Workspace {
 
     /// `POST /v5/campaigns/search`: a key of V1 among the filters finds nothing, without an error
     /// (moengage: MD:api/campaigns/search-campaigns-v5-migration.mdx).
-    pub(super) fn search_campaigns_v5(&mut self, request: &Request, id: &str) -> Reply {
-        let invalid = |target, message| Refusal::Invalid { target, message }.reply(Shape::CampaignsV5, id);
+    fn search_campaigns_v5(&mut self, call: &Call<'_>) -> Reply {
+        let (request, id) = (call.request, call.id);
+        let invalid = |target, message| call.invalid(target, message);
         let Some(key) = request.header("idempotency-key") else {
             return invalid("Idempotency-Key", "Idempotency-Key is required");
         };
@@ -265,7 +312,7 @@ impl Workspace {
                 bad_key("BAD_REQUEST", "Idempotency-Key was used with another body", id)
             };
         }
-        let search = match Search::read(request, Shape::CampaignsV5, id) {
+        let search = match Search::read(call, Version::V5) {
             Ok(search) => search,
             Err(reply) => return reply,
         };
@@ -285,8 +332,7 @@ impl Workspace {
             true => Vec::new(),
             false => self.searches.page(&search).into_iter().map(Campaign::in_v5).collect(),
         };
-        let response_id = search.request_id.as_deref().or(header).unwrap_or(id);
-        let answer = json!({"response_id": response_id, "type": "campaign", "data": {"campaigns": rows}});
+        let answer = json!({"response_id": id, "type": "campaign", "data": {"campaigns": rows}});
         let reply = Reply::json(200, &answer);
         self.searches.remember(key, &request.body, &reply);
         self.searches.count();

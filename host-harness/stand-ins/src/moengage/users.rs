@@ -5,15 +5,32 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::envelopes::{Refusal, Shape, data_failure};
-use super::options::FieldNames;
-use super::workspace::Workspace;
+use super::envelopes::{DATA, Refusal, data_failure};
+use super::options::{Family, FieldNames};
+use super::routes::{Call, Calls, Control, Key, Limit, MINUTE, Route};
+use super::workspace::{Workspace, read};
 use crate::http::{Reply, Request};
+use crate::windows::Window;
 
 /// moengage: OpenAPI file of Data, Get User: "max limit allowed is 20".
 const LARGEST_LOOK_UP: usize = 20;
 /// moengage: OpenAPI file of Data: "Payload size exceeds 128 KB".
 const LARGEST_BODY: usize = 128 << 10;
+
+const KEY: Key = Key { family: Family::Data, permission: "" };
+
+/// moengage: MD:api/rate-limits.mdx: of users, not of requests.
+const LOOK_UPS: Limit = Limit { name: "users", windows: &[Window { limit: 1_000, period_ms: MINUTE }] };
+
+pub(super) const CALLS: Calls = Calls {
+    routes: &[Route::post("/v1/customers/export", KEY, DATA, &LOOK_UPS, Workspace::get_users)
+        .weighing(Workspace::asked_users)],
+    rows: &[],
+    controls: &[Control {
+        name: "users",
+        act: |workspace, body| read::<Vec<User>>(body).map(|users| workspace.users.set(users)),
+    }],
+};
 
 /// One user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -190,22 +207,23 @@ impl LookUp {
 
 impl Workspace {
     /// How many users a look-up asks for, or why it is refused before any is looked up.
-    pub(super) fn asked_users(&self, request: &Request, id: &str) -> Result<u64, Reply> {
+    fn asked_users(&self, call: &Call<'_>) -> Result<u64, Reply> {
+        let (request, id) = (call.request, call.id);
         if !self.options.get_user.switched_on {
-            return Err(Refusal::NotSwitchedOn.reply(Shape::Users, id));
+            return Err(call.refused(Refusal::NotSwitchedOn));
         }
         let mut app_ids = request.query.iter().filter(|(name, _)| name == "app_id");
         match (app_ids.next(), app_ids.next()) {
             (Some((_, app_id)), None) if *app_id == self.options.workspace_id => (),
-            (Some(_), None) => return Err(Refusal::UnknownWorkspace.reply(Shape::Users, id)),
+            (Some(_), None) => return Err(call.refused(Refusal::UnknownWorkspace)),
             _ => return Err(data_failure(400, "ParamsRequired", Some("app_id"), "app_id is required", id)),
         }
         LookUp::read(request, id).map(|asked| asked.identifiers.len() as u64)
     }
 
     /// `POST /v1/customers/export?app_id=` (moengage: OpenAPI file of Data, Get User).
-    pub(super) fn get_users(&self, request: &Request, id: &str) -> Reply {
-        let asked = match LookUp::read(request, id) {
+    fn get_users(&mut self, call: &Call<'_>) -> Reply {
+        let asked = match LookUp::read(call.request, call.id) {
             Ok(asked) => asked,
             Err(reply) => return reply,
         };

@@ -1,14 +1,16 @@
-//! Reads by which a key can be tried: import status and segments.
+//! File imports: how they went.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::envelopes::{Refusal, Shape};
+use super::envelopes::DATA;
+use super::options::Family;
+use super::routes::{Call, Calls, Key, Limit, MINUTE, Route};
 use super::workspace::Workspace;
 use crate::clock::parse_day;
-use crate::http::{Reply, Request};
+use crate::http::Reply;
 use crate::journal::FindingKind;
+use crate::windows::Window;
 
 /// moengage: OpenAPI file of Data, import status: pages of 50.
 const IMPORTS_PAGE: usize = 50;
@@ -47,19 +49,27 @@ struct ImportDates {
     format: String,
 }
 
-pub(super) fn body<T: DeserializeOwned>(request: &Request, shape: Shape, id: &str) -> Result<T, Reply> {
-    let invalid = |target, message: &str| Refusal::Invalid { target, message }.reply(shape, id);
-    let content_type = request.header("content-type").unwrap_or_default();
-    if content_type.split(';').next().map(str::trim) != Some("application/json") {
-        return Err(invalid("Content-Type", "Content type is not supported"));
-    }
-    serde_json::from_slice(&request.body).map_err(|e| invalid("body", &e.to_string()))
-}
+const KEY: Key = Key { family: Family::Data, permission: "" };
+
+/// moengage: MD:api/rate-limits.mdx and the OpenAPI file of Data.
+const STATUS: Limit = Limit { name: "imports", windows: &[Window { limit: 50, period_ms: MINUTE }] };
+
+pub(super) const CALLS: Calls = Calls {
+    routes: &[Route::post(
+        "/v1.0/data/fileimports/import/status",
+        KEY,
+        DATA,
+        &STATUS,
+        Workspace::import_status,
+    )],
+    rows: &[],
+    controls: &[],
+};
 
 impl Workspace {
     /// `POST /v1.0/data/fileimports/import/status` (moengage: OpenAPI file of Data).
-    pub(super) fn import_status(&mut self, request: &Request, id: &str) -> Reply {
-        let search: ImportStatus = match body(request, Shape::Data, id) {
+    fn import_status(&mut self, call: &Call<'_>) -> Reply {
+        let search: ImportStatus = match call.body() {
             Ok(search) => search,
             Err(reply) => return reply,
         };
@@ -125,31 +135,5 @@ impl Workspace {
                 "offset": offset, "more_files": more,
             }),
         )
-    }
-
-    /// `GET /v3/custom-segments?name=` (moengage: OpenAPI file of custom segments). No paging.
-    pub(super) fn segments(&mut self, request: &Request, id: &str) -> Reply {
-        let invalid = |message| Refusal::Invalid { target: "name", message }.reply(Shape::Segments, id);
-        let mut name = None;
-        for (key, value) in &request.query {
-            match key.as_str() {
-                "name" if !value.trim().is_empty() && !value.contains(['<', '>']) => name = Some(value),
-                _ => {
-                    return invalid("Invalid request. Please ensure that the filters are correct");
-                }
-            }
-        }
-        let rows: Vec<Value> = self
-            .options
-            .segments
-            .iter()
-            .enumerate()
-            .filter(|(_, segment)| name.is_none_or(|name| name == *segment))
-            .map(|(n, segment)| {
-                json!({"name": segment, "id": format!("6388a97a02adb9071ca84c{n:02}"),
-                    "created_time": "2026-02-01T13:17:46.409000", "type": "ELASTIC_SEARCH", "source": "API"})
-            })
-            .collect();
-        Reply::json(200, &json!({"data": rows, "response_id": id, "type": "custom_segment"}))
     }
 }

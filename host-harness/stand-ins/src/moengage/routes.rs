@@ -1,0 +1,204 @@
+//! Calls as data: what each is called, which key it needs, how often it may be made, how it
+//! refuses, and what answers it. Each family of calls has a table of its own, in a file of its
+//! own; [`FAMILIES`] lists them.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::envelopes::{Envelope, Refusal};
+use super::options::Family;
+use super::rows::Held;
+use super::workspace::Workspace;
+use super::{imports, search, segments, users};
+use crate::http::{Reply, Request};
+use crate::windows::Window;
+
+pub(super) const SECOND: i64 = 1_000;
+pub(super) const MINUTE: i64 = 60 * SECOND;
+pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * HOUR;
+
+/// All calls that the workspace answers.
+pub(super) const FAMILIES: &[&Calls] = &[&imports::CALLS, &search::CALLS, &segments::CALLS, &users::CALLS];
+
+/// A family of calls, what it holds, and how a person drives it.
+pub(super) struct Calls {
+    pub(super) routes: &'static [Route],
+    pub(super) rows: &'static [Held],
+    pub(super) controls: &'static [Control],
+}
+
+/// `POST /_control/{name}`; what it returns says what is wrong with the body.
+pub(super) struct Control {
+    pub(super) name: &'static str,
+    pub(super) act: fn(&mut Workspace, &Value) -> Result<(), String>,
+}
+
+/// Documented rate windows: per workspace, sliding. Calls of one name share their places.
+pub(super) struct Limit {
+    pub(super) name: &'static str,
+    pub(super) windows: &'static [Window],
+}
+
+/// Which key a call needs, and what the key must be allowed to.
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    pub(super) family: Family,
+    /// Named by the 403 of some families: `campaigns:view`.
+    pub(super) permission: &'static str,
+}
+
+/// Answers a call that was admitted.
+type Answer = fn(&mut Workspace, &Call<'_>) -> Reply;
+/// How many places a call takes, or why it is refused before any is taken.
+type Weight = fn(&Workspace, &Call<'_>) -> Result<u64, Reply>;
+
+/// One call.
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    /// `{name}` stands for one segment of the path.
+    pub(super) template: &'static str,
+    /// None for a call without Basic: what answers it looks at the credential itself.
+    pub(super) key: Option<Key>,
+    pub(super) envelope: Envelope,
+    pub(super) limit: &'static Limit,
+    pub(super) weight: Weight,
+    pub(super) answer: Answer,
+}
+
+impl Route {
+    pub(super) const fn get(
+        template: &'static str,
+        key: Key,
+        envelope: Envelope,
+        limit: &'static Limit,
+        answer: Answer,
+    ) -> Self {
+        Self { method: "GET", template, key: Some(key), envelope, limit, weight: |_, _| Ok(1), answer }
+    }
+
+    pub(super) const fn post(
+        template: &'static str,
+        key: Key,
+        envelope: Envelope,
+        limit: &'static Limit,
+        answer: Answer,
+    ) -> Self {
+        Self { method: "POST", ..Self::get(template, key, envelope, limit, answer) }
+    }
+
+    /// The same call, which takes more than one place of its windows.
+    pub(super) const fn weighing(self, weight: Weight) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// What stands in the path for each name, decoded, in order; none where it is another call.
+    fn variables(&self, method: &str, path: &str) -> Option<Vec<String>> {
+        if self.method != method || self.template.split('/').count() != path.split('/').count() {
+            return None;
+        }
+        let mut variables = Vec::new();
+        for (wanted, given) in self.template.split('/').zip(path.split('/')) {
+            if wanted.starts_with('{') {
+                let given = percent_encoding::percent_decode_str(given).decode_utf8().ok()?;
+                if given.is_empty() {
+                    return None;
+                }
+                variables.push(given.into_owned());
+            } else if wanted != given {
+                return None;
+            }
+        }
+        Some(variables)
+    }
+}
+
+/// The call that a request is, with what stands in its path. A template without variables wins.
+pub(super) fn find(method: &str, path: &str) -> Option<(&'static Route, Vec<String>)> {
+    let routes = FAMILIES.iter().flat_map(|calls| calls.routes);
+    let found = routes.filter_map(|route| Some((route, route.variables(method, path)?)));
+    found.min_by_key(|(_, variables)| variables.len())
+}
+
+/// A request, and what is known of it.
+pub(super) struct Call<'a> {
+    pub(super) request: &'a Request,
+    /// The vendor's id of the exchange.
+    pub(super) id: &'a str,
+    pub(super) envelope: Envelope,
+    pub(super) variables: Vec<String>,
+}
+
+impl Call<'_> {
+    pub(super) fn refused(&self, refusal: Refusal<'_>) -> Reply {
+        refusal.reply(self.envelope, self.id)
+    }
+
+    pub(super) fn invalid(&self, target: &str, message: &str) -> Reply {
+        self.refused(Refusal::Invalid { target, message })
+    }
+
+    /// What stands in the path for the n-th name of the template.
+    pub(super) fn variable(&self, n: usize) -> &str {
+        self.variables.get(n).map_or("", String::as_str)
+    }
+
+    /// The body, which has to be JSON of just this shape.
+    pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Reply> {
+        let content_type = self.request.header("content-type").unwrap_or_default();
+        if content_type.split(';').next().map(str::trim) != Some("application/json") {
+            return Err(self.invalid("Content-Type", "Content type is not supported"));
+        }
+        serde_json::from_slice(&self.request.body).map_err(|e| self.invalid("body", &e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::windows::Windows;
+
+    /// Requests that are admitted when one comes every `gap_ms`, for so long.
+    fn admitted(path: &str, gap_ms: i64, length_ms: i64) -> usize {
+        let (route, _) = find("POST", path).unwrap();
+        let mut windows = Windows::new(route.limit.windows);
+        (0..length_ms / gap_ms).filter(|n| windows.admit(n * gap_ms).is_ok()).count()
+    }
+
+    #[test]
+    fn a_search_is_limited_by_the_second_and_the_minute() {
+        let admitted = |gap_ms, length_ms| admitted("/v5/campaigns/search", gap_ms, length_ms);
+        assert_eq!(admitted(10, SECOND), 10);
+        assert_eq!(admitted(100, MINUTE), 100);
+        // The hour allows no less than sixty of its minutes.
+        assert_eq!(admitted(600, HOUR), 6_000);
+        assert_eq!(admitted(500, HOUR), 6_000);
+    }
+
+    #[test]
+    fn no_two_calls_are_the_same_and_no_two_limits_share_a_name() {
+        let (mut calls, mut limits) = (BTreeSet::new(), BTreeMap::new());
+        for route in FAMILIES.iter().flat_map(|calls| calls.routes) {
+            assert!(calls.insert((route.method, route.template)), "{}", route.template);
+            let windows = limits.entry(route.limit.name).or_insert(route.limit.windows);
+            assert_eq!(*windows, route.limit.windows, "{}", route.limit.name);
+        }
+    }
+
+    #[test]
+    fn a_variable_is_one_segment_of_the_path_decoded() {
+        let (route, _) = find("GET", "/v3/custom-segments").unwrap();
+        let route = Route {
+            template: "/a/{x}/b",
+            ..Route::get("", route.key.unwrap(), route.envelope, route.limit, route.answer)
+        };
+        assert_eq!(route.variables("GET", "/a/1%2F2/b"), Some(vec!["1/2".to_owned()]));
+        for other in ["/a/1/c", "/a//b", "/a/1/2/b", "/a/1", "/a/%FF/b"] {
+            assert_eq!(route.variables("GET", other), None, "{other}");
+        }
+        assert_eq!(route.variables("POST", "/a/1/b"), None);
+    }
+}
