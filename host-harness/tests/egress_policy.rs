@@ -464,3 +464,29 @@ fn s05_a_star_is_one_segment_and_a_dollar_the_end() {
         }
     }
 }
+
+#[test]
+fn s01_one_origin_for_all_is_for_those_that_have_one_and_are_not_signed_for_a_host() {
+    let text = r#"{ "connector": "example", "contract": "0.1.0", "endpoints": {
+        "api": { "origin": "https://api.example.com", "methods": ["GET"], "paths": ["/"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." },
+        "named": { "origin": "https://named.example.com", "methods": ["GET"], "paths": ["/"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." },
+        "own": { "methods": ["GET"], "paths": ["/"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." },
+        "files": { "origin": "https://s3.example.com", "methods": ["GET"], "paths": ["/"],
+            "auth": { "aws-sigv4": { "access-key": "id", "slot": "t", "region": { "literal": "x" }, "service": "s3" } },
+            "purpose": "Reads." } } }"#;
+    let mut case =
+        Case { manifest: Manifest::parse(text).unwrap(), settings: json!({ "id": "A" }), ..Case::new() };
+    case.overrides.insert("*".into(), "https://gateway.example.com".into());
+    case.overrides.insert("named".into(), "https://other.example.com".into());
+    for (endpoint, url) in [
+        ("api", "https://gateway.example.com/x"),
+        ("named", "https://other.example.com/x"),
+        ("files", "https://s3.example.com/x"),
+    ] {
+        assert_eq!(case.permit(request(endpoint, Method::Get, &["x"])).unwrap().url, url);
+    }
+    assert_eq!(case.denied(request("own", Method::Get, &["x"])).code, "endpoint-needs-origin");
+}

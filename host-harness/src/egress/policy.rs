@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::contract::http::{Error, ErrorKind, Method, Request};
 use crate::manifest::{
-    Endpoint, Manifest, OriginPart, Segment, Variable, is_dns_label, is_host_header, is_token, setting,
+    Auth, Endpoint, Manifest, OriginPart, Segment, Variable, is_dns_label, is_host_header, is_token, setting,
 };
 
 /// Longest URL.
@@ -107,7 +107,10 @@ impl<'a> Grant<'a> {
     }
 
     fn origin(&self, name: &str, endpoint: &Endpoint) -> Result<Origin, Error> {
-        if let Some(text) = self.overrides.get(name) {
+        // What is signed for a host of its own does not go to somebody else's.
+        let shared = endpoint.origin.is_some() && !matches!(endpoint.auth, Auth::AwsSigv4 { .. });
+        let everywhere = || self.overrides.get("*").filter(|_| shared);
+        if let Some(text) = self.overrides.get(name).or_else(everywhere) {
             return self.overridden(name, text);
         }
         let Some(template) = &endpoint.origin else { return Err(needs_origin(name)) };
