@@ -69,7 +69,7 @@ pub(super) enum Refusal<'a> {
 }
 
 /// moengage: OpenAPI file of flows, 403.
-fn required(permission: &str) -> String {
+pub(super) fn required(permission: &str) -> String {
     format!("Required permission: {permission}")
 }
 
