@@ -136,7 +136,11 @@ impl MoEngage {
     /// Starts it on a thread of its own. Fails where the port is taken or no thread can be had.
     pub fn start(options: Options) -> io::Result<Self> {
         let (port, scale, keep) = (options.port, options.scale, options.journal_limit);
+        let recorded = options.record_exchanges;
         let server = Server::start("moengage", port, scale, keep, Workspace::new(options))?;
+        if recorded {
+            server.shared.record_exchanges();
+        }
         let (clock, runtime) = (server.shared.clock, server.runtime.clone());
         server.shared.with(|workspace| {
             workspace.pusher = Some(Box::new(move |push, at| pushed(push, at, clock, &runtime)));

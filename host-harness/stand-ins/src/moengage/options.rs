@@ -29,6 +29,8 @@ pub struct Options {
     pub reset: Reset,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
+    /// Whether the journal keeps whole exchanges too: [`crate::journal::Journal::exchanges`].
+    pub record_exchanges: bool,
 }
 
 impl Default for Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             get_user: GetUser::default(),
             reset: Reset::SecondsLeft,
             journal_limit: 200_000,
+            record_exchanges: false,
         }
     }
 }
