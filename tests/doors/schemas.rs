@@ -211,7 +211,7 @@ fn the_manifest_grants_exactly_what_is_used() {
             let endpoint = &manifest["endpoints"][&resource.endpoint];
             let granted = endpoint["paths"].as_array().unwrap().iter().map(|path| path.as_str().unwrap());
             let by: Vec<&str> = granted.filter(|granted| grants(granted, &request.path)).collect();
-            assert_eq!(by.len(), 1, "{} {:?}", resource.name, request.path);
+            assert!(!by.is_empty(), "{} {:?}", resource.name, request.path);
             let [methods, paths, headers] = used.entry(request.endpoint).or_default();
             methods.insert(if request.method == Method::Get { "GET".to_owned() } else { "POST".to_owned() });
             paths.insert(by[0].to_owned());

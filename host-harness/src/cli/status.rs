@@ -4,6 +4,7 @@ use super::terminal::{count, moment, relative, safe, sum, table};
 use super::{ConfigFile, Failure, Found, Output};
 use crate::operate::status::{DestinationStatus, InstallationStatus, Status};
 use crate::store::StoreError;
+use crate::store::pauses::KeyPause;
 use crate::world::{Clock as _, Millis, SystemClock};
 
 /// Show the sums, queues, pauses and last runs of every tenant
@@ -103,6 +104,9 @@ fn installation(one: &InstallationStatus, now: Millis) {
             println!("    {:>8} {code}", count(number));
         }
     }
+    for pause in &one.key_pauses {
+        key_pause(pause, now);
+    }
     if !one.resources.is_empty() {
         let mut rows = table(["  resource", "last run", "result", "next run"]);
         for resource in &one.resources {
@@ -112,13 +116,26 @@ fn installation(one: &InstallationStatus, now: Millis) {
                 (Some(result), None) => safe(result),
                 _ => "-".to_owned(),
             };
-            let next = match (resource.running, resource.due_at) {
-                (true, _) => "runs now".to_owned(),
-                (false, Some(at)) => relative(at, now),
-                (false, None) => "not by itself".to_owned(),
+            let next = match (resource.running, resource.due_at, &resource.waits_for_key) {
+                (true, ..) => "runs now".to_owned(),
+                (false, _, Some(slot)) => format!("waits for the key `{}`", safe(slot)),
+                (false, Some(at), None) => relative(at, now),
+                (false, None, None) => "not by itself".to_owned(),
             };
             rows.add_row([format!("  {}", safe(&resource.name)), last, result, next]);
         }
         println!("{rows}");
     }
+}
+
+fn key_pause(pause: &KeyPause, now: Millis) {
+    let what = match &pause.scope {
+        Some(scope) => format!("the key `{}` lacks the permission {}", safe(&pause.slot), safe(scope)),
+        None => format!("the key `{}` is refused", safe(&pause.slot)),
+    };
+    let resources: Vec<_> = pause.resources.iter().map(|name| safe(name)).collect();
+    println!("  PAUSED    {what}, first {}: {}", relative(pause.since, now), resources.join(", "));
+    println!("    {}: {}", safe(&pause.code), safe(&pause.message));
+    println!("    {} -> {}", safe(&pause.actor), safe(&pause.remedy));
+    println!("    tried again {}", relative(pause.retry_at, now));
 }

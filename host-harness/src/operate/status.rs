@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::accounting::{Sums, reconciling};
 use crate::store::StoreError;
 use crate::store::installations::{self, DestinationId, InstallationId};
+use crate::store::pauses::{self, KeyPause};
 use crate::world::Millis;
 
 /// Everything at one instant.
@@ -34,6 +35,8 @@ pub struct InstallationStatus {
     pub adds_up: bool,
     /// Parked actions that are read back by themselves; the other parked ones wait for a person.
     pub reading_back: i64,
+    /// Keys that the vendor refuses, and what stands still because of them.
+    pub key_pauses: Vec<KeyPause>,
     pub resources: Vec<ResourceStatus>,
 }
 
@@ -54,6 +57,8 @@ pub struct ResourceStatus {
     pub running: bool,
     /// Next run; nothing: not by itself.
     pub due_at: Option<Millis>,
+    /// Slot of the refused key that holds it up.
+    pub waits_for_key: Option<String>,
 }
 
 /// A Brevo account.
@@ -96,6 +101,7 @@ impl Status {
                 adds_up: sums.agree(),
                 sums,
                 reading_back: reconciling(tx, row.id)?,
+                key_pauses: pauses::of(tx, row.id)?,
                 resources: resources(tx, row.id)?,
             });
         }
@@ -106,7 +112,10 @@ impl Status {
     /// True where no one has to act: every sum adds up, nothing is paused, put aside or open.
     pub fn is_well(&self) -> bool {
         let calm = |one: &InstallationStatus| {
-            one.adds_up && one.sums.put_aside == 0 && one.sums.dead_letters.is_empty()
+            one.adds_up
+                && one.sums.put_aside == 0
+                && one.sums.dead_letters.is_empty()
+                && one.key_pauses.is_empty()
         };
         self.installations.iter().all(calm) && self.destinations.iter().all(|one| one.pause.is_none())
     }
@@ -151,10 +160,11 @@ fn pause(
 }
 
 fn resources(tx: &Transaction<'_>, installation: InstallationId) -> Result<Vec<ResourceStatus>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT key, finished_at, result, code, attempts, running, due_at FROM job
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT key, finished_at, result, code, attempts, running, due_at, {} FROM job
          WHERE installation = ?1 ORDER BY key",
-    )?;
+        pauses::waits_for()
+    ))?;
     let rows = statement.query_map([installation.0], |row| {
         let key: String = row.get(0)?;
         Ok(ResourceStatus {
@@ -165,6 +175,7 @@ fn resources(tx: &Transaction<'_>, installation: InstallationId) -> Result<Vec<R
             attempts: row.get(4)?,
             running: row.get(5)?,
             due_at: row.get(6)?,
+            waits_for_key: row.get(7)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

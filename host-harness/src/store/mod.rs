@@ -11,6 +11,7 @@ pub mod installations;
 pub mod jobs;
 pub mod journal;
 pub mod outbox;
+pub mod pauses;
 mod rates;
 pub mod retention;
 pub mod runs;
@@ -96,7 +97,8 @@ impl std::fmt::Debug for Digest {
 }
 
 /// Schema steps; a step is never edited once released.
-const STEPS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const STEPS: &[&str] =
+    &[include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// The host's file.
 pub struct Store {

@@ -397,7 +397,7 @@ impl Asked<'_> {
             let whole = || serde_json::from_str(text).ok();
             let found: Option<&RawValue> =
                 if item.rows.is_empty() { whole() } else { at(&object, item.rows) };
-            let Some(found) = found else {
+            let Some(found) = found.filter(|found| !Scalar::is_null(found)) else {
                 return if lacks_rows(item, &object) {
                     Ok(Answer::empty(response))
                 } else {
@@ -535,7 +535,7 @@ fn broken(sample: &[u8], why: Broken) -> Failure {
 }
 
 /// True where one thing was answered without the list that it may have: what is empty is left out
-/// (OpenAPI of flows requires no `versions`; MD:api/flows/flow-analytics.yaml: "omitted entirely").
+/// or null (OpenAPI of flows requires no `versions`; MD:api/flows/flow-analytics.yaml: "omitted entirely").
 fn lacks_rows(item: &Item, object: &Object<'_>) -> bool {
     let Some((_, above)) = item.rows.split_last() else { return false };
     let there = at(object, above).is_some_and(|raw| Object::parse(raw.get()).is_some());
