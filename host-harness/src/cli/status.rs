@@ -11,7 +11,8 @@ use crate::world::{Clock as _, Millis, SystemClock};
 ///
 /// Reads the store beside a running host, or after it; needs no secret. Every record that was read
 /// and every action has exactly one fate: the two sums say so, or that they don't.
-/// Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a person.
+/// Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a person: a
+/// dead letter, or a list for an operator's word.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -60,6 +61,12 @@ fn print(status: &Status) {
             println!("\nDeliveries to the Brevo account {} are PAUSED ({until})", safe(&destination.name));
             println!("  {}: {}", safe(&pause.code), safe(&pause.message));
             println!("  {} -> {}", safe(&pause.actor), safe(&pause.remedy));
+        }
+        for list in &destination.lists {
+            let Some(wait) = &list.waits_for else { continue };
+            println!("\nThe list {} of {} WAITS for your word", safe(&list.list), safe(&destination.name));
+            println!("  {}: {}", safe(&wait.code), safe(&wait.message));
+            println!("  operator -> {}", safe(&wait.remedy));
         }
     }
 }

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::Serialize;
 
 use super::accounting::{Sums, reconciling};
+use super::lists::{self, ListStatus};
 use crate::store::StoreError;
 use crate::store::installations::{self, DestinationId, InstallationId};
 use crate::store::pauses::{self, KeyPause};
@@ -68,6 +69,8 @@ pub struct DestinationStatus {
     pub name: String,
     /// Why nothing is delivered, if nothing is.
     pub pause: Option<Pause>,
+    /// Lists that wait for an operator's word.
+    pub lists: Vec<ListStatus>,
 }
 
 /// Deliveries to an account stand still.
@@ -109,7 +112,8 @@ impl Status {
         Ok(Self { at: now, installations: found, destinations })
     }
 
-    /// True where no one has to act: every sum adds up, nothing is paused, put aside or open.
+    /// True where no one has to act: every sum adds up, nothing is paused, put aside or open, and no
+    /// list waits for a word.
     pub fn is_well(&self) -> bool {
         let calm = |one: &InstallationStatus| {
             one.adds_up
@@ -117,7 +121,8 @@ impl Status {
                 && one.sums.dead_letters.is_empty()
                 && one.key_pauses.is_empty()
         };
-        self.installations.iter().all(calm) && self.destinations.iter().all(|one| one.pause.is_none())
+        let goes = |one: &DestinationStatus| one.pause.is_none() && one.lists.is_empty();
+        self.installations.iter().all(calm) && self.destinations.iter().all(goes)
     }
 }
 
@@ -131,7 +136,7 @@ fn destinations(tx: &Transaction<'_>) -> Result<Vec<(DestinationId, DestinationS
     rows.into_iter()
         .map(|(id, name, code, until)| {
             let pause = code.map(|code| pause(tx, id, code, until)).transpose()?;
-            Ok((id, DestinationStatus { name, pause }))
+            Ok((id, DestinationStatus { name, pause, lists: lists::waiting(tx, id)? }))
         })
         .collect()
 }

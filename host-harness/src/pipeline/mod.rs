@@ -8,6 +8,7 @@ mod admit;
 mod ahead;
 mod commit;
 mod keys;
+mod membership;
 mod pages;
 mod requeued;
 mod services;
