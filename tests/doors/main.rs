@@ -10,6 +10,7 @@ mod connector_campaigns;
 mod envelopes;
 mod exports;
 mod golden;
+mod inventory;
 mod mapping;
 mod pagination;
 mod reach;

@@ -110,7 +110,8 @@ pub const ITEMS: &[Item] = &[
             dates: Dates::Activity,
             project: false,
         },
-        rows: &["data", "summary"],
+        // The same file: left out where there was no activity.
+        rows: &["data", "summary?"],
         single: false,
         paging: Paging::Whole,
         each: Each::Known(FLOWS),

@@ -25,7 +25,8 @@ pub struct Item {
     pub slot: KeySlot,
     /// The call.
     pub ask: Ask,
-    /// Where the rows stand in the answer; empty where the answer is the list itself.
+    /// Where the rows stand in the answer; empty where the answer is the list itself. A `?` behind
+    /// the last key says that it may be missing, and that there are no rows then.
     pub rows: &'static [&'static str],
     /// Whether that is one object and not a list.
     pub single: bool,
@@ -188,6 +189,8 @@ pub enum Shape {
     Word,
     /// A date and time as text, in milliseconds since 1970.
     Time,
+    /// A date, or a date and time, as text; the first instant of the day where there is no time.
+    Day,
     /// A number of seconds since 1970, in milliseconds.
     Seconds,
     /// True or false.
