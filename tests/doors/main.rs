@@ -4,6 +4,7 @@
 mod alerts;
 mod campaign_filter;
 mod campaigns;
+mod campaigns_v1;
 mod checks;
 mod configure;
 mod connector_campaigns;
@@ -17,6 +18,7 @@ mod reach;
 mod robustness;
 mod schemas;
 mod segment_sync;
+mod stats;
 mod streams;
 mod streams_marks;
 mod surface_settings;
