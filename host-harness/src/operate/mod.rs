@@ -3,4 +3,5 @@
 pub mod accounting;
 pub mod check;
 pub mod dead_letters;
+pub mod describe;
 pub mod status;

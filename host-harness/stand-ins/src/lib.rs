@@ -33,6 +33,9 @@
 //! | `POST /_control/cursor-quirks` | MoEngage: how lists with a cursor misbehave ([`moengage::CursorQuirks`]) |
 //! | `POST /_control/readings` | MoEngage: which of two readings of the documents it follows ([`moengage::Readings`]) |
 //! | `POST /_control/rows` | MoEngage: `{"table": "segments", "change": ...}`, one change ([`moengage::RowChange`]) of what is only read ([`moengage::Table`]) |
+//! | `POST /_control/page-quirks` | MoEngage: `{"path": "/v1/cards/fetch", "quirks": ...}`, how the pages of a call misbehave ([`moengage::PageQuirks`]) |
+//! | `POST /_control/figures` | MoEngage: adds or restates figures of campaigns (a list of [`moengage::Figures`]) |
+//! | `POST /_control/reports` | MoEngage: `{"name": "Report.zip", "csv": "..."}`, a report file, packed by its name; `created_at` where it is not new |
 //! | `POST /_control/users` | MoEngage: adds or replaces users (a list of [`moengage::User`]) |
 //! | `POST /_control/objects` | Bucket: puts or removes a file ([`bucket::FileChange`]) |
 //! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |

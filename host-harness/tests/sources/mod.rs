@@ -55,10 +55,12 @@ pub struct Setting {
     pub options: Value,
     /// Under `connectors.moengage.sync`.
     pub sync: Value,
-    /// Under `connectors.moengage`, beside the rest.
-    pub more: Value,
     /// What holds the export files.
     pub storage: Storage,
+    /// Under `connectors.moengage`, beside the rest or in its place.
+    pub more: Value,
+    /// Whether MoEngage's stand-in keeps whole exchanges.
+    pub record_exchanges: bool,
 }
 
 impl Default for Setting {
@@ -67,8 +69,9 @@ impl Default for Setting {
             factor: 600.0,
             options: json!({ "profile_refresh": "1h" }),
             sync: Value::Object(LISTS.iter().map(|list| ((*list).to_owned(), json!(false))).collect()),
-            more: json!({}),
             storage: Storage::S3 { region: REGION.into() },
+            more: json!({}),
+            record_exchanges: false,
         }
     }
 }
@@ -91,7 +94,9 @@ impl World {
     pub fn with(setting: &Setting) -> Self {
         let scale = Scale::from_now(setting.factor);
         let brevo = Brevo::start(brevo::Options { scale, ..brevo::Options::default() }).unwrap();
-        let options = moengage::Options { scale, campaigns: 0, ..moengage::Options::default() };
+        let record_exchanges = setting.record_exchanges;
+        let options =
+            moengage::Options { scale, campaigns: 0, record_exchanges, ..moengage::Options::default() };
         assert_eq!(options.workspace_id, WORKSPACE);
         let moengage = MoEngage::start(options).unwrap();
         let storage = setting.storage.clone();

@@ -110,8 +110,7 @@ pub const ITEMS: &[Item] = &[
             dates: Dates::Activity,
             project: false,
         },
-        // The same file: left out where there was no activity.
-        rows: &["data", "summary?"],
+        rows: &["data", "summary"],
         single: false,
         paging: Paging::Whole,
         each: Each::Known(FLOWS),

@@ -25,8 +25,7 @@ pub struct Item {
     pub slot: KeySlot,
     /// The call.
     pub ask: Ask,
-    /// Where the rows stand in the answer; empty where the answer is the list itself. A `?` behind
-    /// the last key says that it may be missing, and that there are no rows then.
+    /// Where the rows stand in the answer; empty where the answer is the list itself.
     pub rows: &'static [&'static str],
     /// Whether that is one object and not a list.
     pub single: bool,

@@ -428,11 +428,12 @@ impl Asked<'_> {
         } else {
             let object = errors::success(response, slot, now).map_err(Refused::Failure)?;
             let whole = || serde_json::from_str(text).ok();
-            let found = if item.rows.is_empty() { whole() } else { at(&object, item.rows) };
+            let found: Option<&RawValue> =
+                if item.rows.is_empty() { whole() } else { at(&object, item.rows) };
             let rows = match found {
-                None => rows_may_be_missing(&object, item.rows).then(Vec::new),
-                Some(_) if item.single && item.rows.is_empty() => {
-                    holds_its_lists(item, &object).then_some(found.into_iter().collect())
+                None => lacks_rows(item, &object).then(Vec::new),
+                Some(found) if item.single && item.rows.is_empty() => {
+                    holds_its_lists(item, &object).then_some(vec![found])
                 }
                 Some(found) if item.single => Object::parse(found.get()).map(|_| vec![found]),
                 Some(found) => elements(found.get()),
@@ -451,7 +452,7 @@ impl Asked<'_> {
                 "MoEngage answered with more rows than a page can hold.",
             )));
         }
-        let pointer = item.rows.iter().map(|key| format!("/{}", key.trim_end_matches('?'))).collect();
+        let pointer = item.rows.iter().map(|key| format!("/{key}")).collect();
         Ok(Answer { rows, pointer, stated, onward, response })
     }
 
@@ -587,16 +588,18 @@ fn holds_its_lists(item: &Item, object: &Object<'_>) -> bool {
     lists.all(|column| object.raw(column.from).is_some_and(|list| elements(list.get()).is_some()))
 }
 
-/// True where the list may be missing and is, in an answer that is otherwise the documented one.
-fn rows_may_be_missing(object: &Object<'_>, path: &[&str]) -> bool {
-    let Some((last, way)) = path.split_last() else { return false };
-    last.ends_with('?') && at(object, way).is_some_and(|found| Object::parse(found.get()).is_some())
+/// True where one thing was answered without the list that it may have: what is empty is left out
+/// (OpenAPI of flows requires no `versions`; MD:api/flows/flow-analytics.yaml: "omitted entirely").
+fn lacks_rows(item: &Item, object: &Object<'_>) -> bool {
+    let Some((_, above)) = item.rows.split_last() else { return false };
+    let there = at(object, above).is_some_and(|raw| Object::parse(raw.get()).is_some());
+    matches!(item.each, Each::Known(_)) && there
 }
 
 /// The value at a path.
 fn at<'a>(object: &Object<'a>, path: &[&str]) -> Option<&'a RawValue> {
     let (first, rest) = path.split_first()?;
-    let value = object.raw(first.trim_end_matches('?'))?;
+    let value = object.raw(first)?;
     if rest.is_empty() { Some(value) } else { at(&Object::parse(value.get())?, rest) }
 }
 

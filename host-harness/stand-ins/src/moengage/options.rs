@@ -23,14 +23,14 @@ pub struct Options {
     pub personalize_key: Option<String>,
     /// Campaigns that a search finds at first: [`super::Campaign::numbered`], the newest first.
     pub campaigns: usize,
-    /// File imports that a search finds.
-    pub imports: usize,
     /// How Get User answers.
     pub get_user: GetUser,
     /// How `x-ratelimit-reset` is to be read: the documents say both.
     pub reset: Reset,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
+    /// Whether the journal keeps whole exchanges too: [`crate::journal::Journal::exchanges`].
+    pub record_exchanges: bool,
 }
 
 impl Default for Options {
@@ -44,10 +44,10 @@ impl Default for Options {
             segmentation_key: Some("segmentation-key".to_owned()),
             personalize_key: Some("personalize-key".to_owned()),
             campaigns: 20,
-            imports: 2,
             get_user: GetUser::default(),
             reset: Reset::SecondsLeft,
             journal_limit: 200_000,
+            record_exchanges: false,
         }
     }
 }

@@ -16,7 +16,9 @@ pub struct Readings {
     /// campaigns key (seen in code) or the Personalize one (OpenAPI file of offerings);
     /// `/v5/analytics/dashboards` the campaigns or the Data key (OpenAPI file of analytics);
     /// `/v3/custom-segments` one of its own (MD:.../api-key-dashboard.mdx) or Data's (OpenAPI file
-    /// of custom segments).
+    /// of custom segments); catalogs, cards, coupons and recommendations the campaigns key (the
+    /// tile of their OpenAPI files) or the Data key (seen in code); `/v2/email-templates` the
+    /// campaigns key (MD:snippets/api-authentication.mdx) or the Data key (its OpenAPI file).
     pub keys: BTreeMap<String, Family>,
     /// The project of a portfolio; where there is one, calls of subscriptions need its
     /// `MOE-PROJECT-CODE` (MD:api/subscription-categories/subscription-categories-v5).

@@ -10,8 +10,9 @@ use super::options::Family;
 use super::rows::Held;
 use super::workspace::Workspace;
 use super::{
-    business_events, content_blocks, dashboards, flow_analytics, flows, imports, locales, offers, search,
-    segments, subscriptions, users,
+    business_events, campaign_reads, cards, catalogs, content_blocks, coupons, dashboards, email_templates,
+    flow_analytics, flows, imports, locales, offers, recommendations, reports, search, segments, stats,
+    subscriptions, templates, users,
 };
 use crate::http::{Reply, Request};
 use crate::windows::Window;
@@ -24,16 +25,25 @@ pub(super) const DAY: i64 = 24 * HOUR;
 /// All calls that the workspace answers.
 pub(super) const FAMILIES: &[&Calls] = &[
     &business_events::CALLS,
+    &campaign_reads::CALLS,
+    &cards::CALLS,
+    &catalogs::CALLS,
     &content_blocks::CALLS,
+    &coupons::CALLS,
     &dashboards::CALLS,
+    &email_templates::CALLS,
     &flow_analytics::CALLS,
     &flows::CALLS,
     &imports::CALLS,
     &locales::CALLS,
     &offers::CALLS,
+    &recommendations::CALLS,
+    &reports::CALLS,
     &search::CALLS,
     &segments::CALLS,
+    &stats::CALLS,
     &subscriptions::CALLS,
+    &templates::CALLS,
     &users::CALLS,
 ];
 

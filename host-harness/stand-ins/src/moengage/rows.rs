@@ -18,6 +18,31 @@ use crate::clock::{Millis, rfc3339};
 pub enum Table {
     /// As `GET /v3/custom-segments/{id}` shows them; the list shows less.
     Segments,
+    /// As `GET /v2/email-templates/{id}` shows them, with what the list adds.
+    EmailTemplates,
+    /// As `POST /v1.0/custom-templates/email/search` shows them; so are the next four.
+    EmailTemplatesV2,
+    /// `sms`.
+    SmsTemplates,
+    /// `push`.
+    PushTemplates,
+    /// `osm`.
+    OnSiteTemplates,
+    /// `inapp`.
+    InAppTemplates,
+    /// As `POST /v1/catalog/{id}/items/search` shows them. `product_id` is the item's id, and a
+    /// catalog is there where an item names it.
+    CatalogItems,
+    /// As `POST /v1/cards/fetch` shows them, with `uid` and `unique_id` of whose they are.
+    Cards,
+    /// As `GET /v1/coupon-list/{id}` shows them.
+    CouponLists,
+    /// As `GET /v1/recommendations/{id}` shows them, with `items`: what they recommend.
+    Recommendations,
+    /// As `POST .../fileimports/import/status` shows them.
+    Imports,
+    /// As `POST .../fileimports/import/run/history` shows them, with `import_id`.
+    ImportFiles,
     /// As `GET /v5/flows/{flow_id}` shows them; the search shows less. `teams` is never shown.
     Flows,
     /// As their call shows them, and `version_id`, which it does not.

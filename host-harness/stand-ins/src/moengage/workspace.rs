@@ -10,14 +10,17 @@ use serde_json::{Value, json};
 use super::Push;
 use super::cursors::{CursorQuirks, Cursors};
 use super::envelopes::{DATA, Envelope, Ids, Refusal};
+use super::figures::Figures;
 use super::options::{Access, Family, Options, Reset};
+use super::pages::{Pages, QuirksOf};
 use super::readings::Readings;
+use super::reports::Reports;
 use super::routes::{Call, FAMILIES, Key, Route, find};
 use super::rows::{TableChange, Tables};
 use super::search::Searches;
 use super::streams::{Progress, Stream};
 use super::users::Users;
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::http::{Reply, Request, Vendor};
 use crate::journal::FindingKind;
 use crate::random::Random;
@@ -33,6 +36,9 @@ pub(super) struct Workspace {
     pub(super) searches: Searches,
     pub(super) users: Users,
     pub(super) tables: Tables,
+    pub(super) pages: Pages,
+    pub(super) figures: Vec<Figures>,
+    pub(super) reports: Reports,
     pub(super) cursors: Cursors,
     pub(super) readings: Readings,
     pushed: Vec<Stream>,
@@ -42,8 +48,13 @@ pub(super) struct Workspace {
 
 impl Workspace {
     pub(super) fn new(options: Options) -> Self {
+        let clock = Clock::new(options.scale);
+        let searches = Searches::new(options.campaigns);
         Self {
-            searches: Searches::new(options.campaigns),
+            pages: Pages::default(),
+            figures: Figures::samples(&searches.campaigns, clock.now()),
+            reports: Reports::new(clock),
+            searches,
             users: Users::default(),
             tables: Tables::new(),
             cursors: Cursors::default(),
@@ -179,6 +190,7 @@ impl Vendor for Workspace {
         json!({
             "workspace_id": self.options.workspace_id, "streams": streams,
             "campaigns": self.searches.campaigns, "users": self.users.all(), "rows": self.tables,
+            "figures": self.figures, "reports": self.reports.names(),
         })
     }
 
@@ -186,6 +198,9 @@ impl Vendor for Workspace {
         let mut controls = FAMILIES.iter().flat_map(|calls| calls.controls);
         let done = match call {
             "push" => return self.push(body, at),
+            "page-quirks" => read::<QuirksOf>(body).and_then(|QuirksOf { path, quirks }| {
+                self.pages.set(&path, quirks).map_err(|e| e.to_string())
+            }),
             "cursor-quirks" => read::<CursorQuirks>(body).map(|quirks| self.cursors.set_quirks(quirks)),
             "readings" => read::<Readings>(body).map(|readings| self.readings = readings),
             "rows" => read::<TableChange>(body).and_then(|TableChange { table, change }| {
