@@ -1,6 +1,6 @@
 //! Which of MoEngage's lists are read, by which key, and for which ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -14,7 +14,7 @@ use crate::source::{Each, Item, all_items};
 #[derive(Clone, Debug, Default)]
 pub struct Named {
     /// Items by catalog.
-    pub catalogs: BTreeMap<String, Vec<String>>,
+    pub catalogs: BTreeMap<String, BTreeSet<String>>,
     /// Customer ids whose cards are read.
     pub card_users: Vec<String>,
     /// By id.
@@ -134,13 +134,33 @@ pub fn key_for(path: &str, raw: &RawValue, choices: &mut Choices, problems: &mut
 }
 
 /// Reads `catalogs`: items by catalog.
-pub fn catalogs(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap<String, Vec<String>> {
+pub fn catalogs(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap<String, BTreeSet<String>> {
     let mut catalogs = BTreeMap::new();
     let Some(object) = problems.object(path, raw) else { return catalogs };
     for (catalog, raw) in object.entries() {
-        catalogs.insert(catalog.to_owned(), ids(&below(path, catalog), raw, problems));
+        in_path(path, catalog, problems);
+        let mut items = BTreeSet::new();
+        items.extend(ids(&below(path, catalog), raw, problems));
+        catalogs.insert(catalog.to_owned(), items);
     }
     catalogs
+}
+
+/// An id that becomes a segment of a path.
+fn in_path(path: &str, id: &str, problems: &mut Problems) {
+    if !is_id(id) || matches!(id, "." | "..") || id.contains(['/', '\\']) {
+        problems.add(
+            "bad-id",
+            path,
+            &format!("A key of {path} is no id of MoEngage's."),
+            "Copy the id as MoEngage's dashboard shows it.",
+        );
+    }
+}
+
+/// What can be an id: no control characters, and no longer than any id may be.
+fn is_id(id: &str) -> bool {
+    !id.trim().is_empty() && id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control)
 }
 
 /// Reads `recommendations`, by id.
@@ -152,6 +172,7 @@ pub fn recommendations(
     let mut all = BTreeMap::new();
     let Some(object) = problems.object(path, raw) else { return all };
     for (id, raw) in object.entries() {
+        in_path(path, id, problems);
         let path = below(path, id);
         let Some(object) = problems.object(&path, raw) else { continue };
         let mut one = Recommendation::default();
@@ -205,9 +226,7 @@ pub fn ids(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<String> {
         let texts = items.into_iter().map(|item| Scalar::of(item).text().map(|text| text.into_owned()));
         texts.collect::<Option<Vec<_>>>()
     });
-    let fits = |ids: &Vec<String>| {
-        (1..=MOST_IDS).contains(&ids.len()) && ids.iter().all(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES)
-    };
+    let fits = |ids: &Vec<String>| (1..=MOST_IDS).contains(&ids.len()) && ids.iter().all(|id| is_id(id));
     texts.filter(fits).unwrap_or_else(|| {
         problems.add(
             "bad-id-list",

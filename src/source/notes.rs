@@ -27,6 +27,7 @@ pub enum Notice {
     OtherSource,
     OutdatedVersion,
     ParentGone,
+    ParentRefused,
     PhoneWithoutCountry,
     QuotaUsedUp,
     RefusedUid,
@@ -91,6 +92,10 @@ impl Notice {
             Self::ParentGone => (
                 "parent-gone",
                 "What a list was asked for is no longer there at MoEngage; the other lists are read on.",
+            ),
+            Self::ParentRefused => (
+                "parent-refused",
+                "MoEngage does not give the list of something that it named itself or that the settings name; the other lists are read on.",
             ),
             Self::PhoneWithoutCountry => (
                 "phone-without-country",
