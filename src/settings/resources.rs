@@ -70,6 +70,9 @@ const RECOMMENDATION_TYPES: [&str; 8] = [
     "user_personalization",
 ];
 
+/// A name has to fit a record's id with more than itself.
+const LONGEST_FILE_NAME: usize = 200;
+
 /// Ids in one list; far above what is worth polling.
 const MOST_IDS: usize = 10_000;
 
@@ -207,13 +210,13 @@ pub fn report_files(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<
     let names = ids(path, raw, problems);
     let fits = |name: &String| {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._- ".contains(&b));
-        plain && !name.starts_with('.')
+        plain && !name.starts_with('.') && name.len() <= LONGEST_FILE_NAME
     };
     if !names.iter().all(fits) {
         problems.add(
             "bad-report-file",
             path,
-            "A name of a report file has other characters than letters, digits, blanks, dots, hyphens and underscores.",
+            "A name of a report file has other characters than letters, digits, blanks, dots, hyphens and underscores, or more than 200.",
             "Copy the name of the file as MoEngage's dashboard shows it, without its address.",
         );
     }
