@@ -130,7 +130,7 @@ impl State {
                     line: page::value(&file, "line")?,
                     changes: page::value(&file, "changes")?,
                 };
-                Some(file).filter(|file| file.offset <= file.size)
+                Some(if file.offset <= file.size { file } else { return None })
             }
             _ => None,
         };
