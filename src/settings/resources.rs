@@ -50,13 +50,31 @@ pub const OTHERS: [(&str, KeySlot); 3] = [
     ("report_files", KeySlot::Campaigns),
 ];
 
-/// Families that two sources give two keys: the endpoint for each key in the manifest.
-// MD:snippets/api-authentication.mdx names one tile of the dashboard for both; a catalogue of
-// observed calls (kushagra243/moengage-engine) names the data key.
-const FAMILIES: [(&str, &str, &str); 2] = [
-    ("business_events", "business-events", "business-events-by-data"),
-    ("catalog", "catalog", "catalog-by-data"),
+/// A family of calls that two sources give two keys.
+struct Family {
+    /// Its name under `key_for`.
+    name: &'static str,
+    /// Its endpoint in the manifest, opened by the key that stands with its items.
+    endpoint: &'static str,
+    /// The other key, and the endpoint that it opens.
+    other: (KeySlot, &'static str),
+}
+
+// The OpenAPI files and MD:snippets/api-authentication.mdx name a tile of the dashboard for each;
+// a catalogue of observed calls (kushagra243/moengage-engine) names the other key.
+const FAMILIES: [Family; 7] = [
+    family("business_events", "business-events", (KeySlot::Data, "business-events-by-data")),
+    family("catalog", "catalog", (KeySlot::Data, "catalog-by-data")),
+    family("cards", "cards", (KeySlot::Campaigns, "cards-by-campaigns")),
+    family("coupons", "coupon-lists", (KeySlot::Campaigns, "coupon-lists-by-campaigns")),
+    family("recommendations", "recommendations", (KeySlot::Campaigns, "recommendations-by-campaigns")),
+    family("email_templates_v1", "templates-v1", (KeySlot::Data, "templates-v1-by-data")),
+    family("analytics", "analytics", (KeySlot::Data, "analytics-by-data")),
 ];
+
+const fn family(name: &'static str, endpoint: &'static str, other: (KeySlot, &'static str)) -> Family {
+    Family { name, endpoint, other }
+}
 
 /// OpenAPI of recommendations, header `RECOMMENDATION-TYPE`.
 const RECOMMENDATION_TYPES: [&str; 8] = [
@@ -96,12 +114,14 @@ impl Settings {
 
     /// The key that opens an item, and its endpoint in the manifest.
     pub(crate) fn key_of(&self, item: &Item) -> (KeySlot, &'static str) {
-        let family = FAMILIES.iter().find(|(_, endpoint, _)| *endpoint == item.endpoint);
-        match family.and_then(|(name, _, other)| Some((self.choices.keys.get(name)?, other))) {
-            Some((KeySlot::Data, other)) => (KeySlot::Data, other),
-            _ => (item.slot, item.endpoint),
-        }
+        key_of(item, &self.choices)
     }
+}
+
+fn key_of(item: &Item, choices: &Choices) -> (KeySlot, &'static str) {
+    let family = FAMILIES.iter().find(|family| family.endpoint == item.endpoint);
+    let other = family.filter(|family| choices.keys.get(family.name) == Some(&family.other.0));
+    other.map_or((item.slot, item.endpoint), |family| family.other)
 }
 
 /// The names under `sync` that decide about a resource.
@@ -114,8 +134,7 @@ pub fn key_of_switch(switch: &str, choices: &Choices) -> Option<KeySlot> {
     let other = OTHERS.iter().find(|(name, _)| *name == switch).map(|(_, key)| *key);
     other.or_else(|| {
         let item = all_items().find(|item| item.switch == switch)?;
-        let family = FAMILIES.iter().find(|(_, endpoint, _)| *endpoint == item.endpoint);
-        family.and_then(|(name, ..)| choices.keys.get(name).copied()).or(Some(item.slot))
+        Some(key_of(item, choices).0)
     })
 }
 
@@ -124,8 +143,8 @@ pub fn key_for(path: &str, raw: &RawValue, choices: &mut Choices, problems: &mut
     let Some(object) = problems.object(path, raw) else { return };
     for (key, raw) in object.entries() {
         let path = below(path, key);
-        let Some((family, ..)) = FAMILIES.iter().find(|(family, ..)| *family == key) else {
-            problems.unknown_key(&path, &FAMILIES.map(|(family, ..)| family));
+        let Some(Family { name: family, .. }) = FAMILIES.iter().find(|family| family.name == key) else {
+            problems.unknown_key(&path, &FAMILIES.map(|family| family.name));
             continue;
         };
         match problems.one_of(&path, raw, "unknown-key-slot", &["campaigns", "data"]).as_deref() {
