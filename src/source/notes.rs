@@ -34,6 +34,7 @@ pub enum Notice {
     RepeatedDelivery,
     RepeatedRow,
     RepetitionForgotten,
+    ReportGone,
     UnknownStatus,
     UnreadableAlertTime,
     UnreadableCampaignTime,
@@ -115,6 +116,10 @@ impl Notice {
             Self::RepetitionForgotten => (
                 "repetition-forgotten",
                 "So many bodies came within connector_campaigns.repeat_window that an old one was forgotten; map an event_id.",
+            ),
+            Self::ReportGone => (
+                "report-gone",
+                "MoEngage has no report of a name under report_files, or not any more: a report lives for seven days.",
             ),
             Self::UnknownStatus => {
                 ("unknown-status", "A campaign has a status that is not documented; it is kept as it came.")

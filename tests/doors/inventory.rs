@@ -10,15 +10,15 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use moengage_connector::{
-    Cursor, Failure, Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, Next, Page, PageRequest,
-    Position, Provenance, Reach, Record, ResourceSpec, Settings, Subject, TimeTrust, configure,
+    Cursor, Failure, FailureKind, Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, Next, Page,
+    PageRequest, Position, Provenance, Reach, Record, ResourceSpec, Settings, Subject, TimeTrust, configure,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::golden::assert_golden_value;
 use crate::reach::{Memory, NoObjects};
-use crate::schemas::{assert_fits_schema, everything, known_ids};
+use crate::schemas::{assert_fits_schema, everything, known_ids, other_keys};
 use crate::{NOW, body, map, parse};
 
 /// A vendor that answers by a function of the request.
@@ -210,16 +210,31 @@ fn the_documented_answer_of_every_resource() {
 #[test]
 fn another_key_opens_a_family_where_the_settings_say_so() {
     let mut settings = everything();
-    settings["key_for"] = json!({"business_events": "data", "catalog": "data"});
+    settings["key_for"] = other_keys();
+    let profile = configure(&settings.to_string()).unwrap();
     let settings = parse(&settings);
-    for (resource, endpoint) in
-        [("business-events", "business-events-by-data"), ("catalog-items", "catalog-by-data")]
-    {
+    let mut others = BTreeSet::new();
+    for resource in resources() {
+        let slot = resource.slot.clone().unwrap();
         let http = &mut vendor(|_| answered(401, ""));
         let failure =
-            unit(&settings, resource, http, &mut known_ids(), (Position::Start, 1_000, NOW)).unwrap_err();
-        assert_eq!(http.asked[0].endpoint, endpoint);
-        assert!(format!("{:?}", failure.kind).contains("\"data\""), "{failure:?}");
+            unit(&settings, &resource.name, http, &mut known_ids(), (Position::Start, 9, NOW)).unwrap_err();
+        let endpoint = http.asked[0].endpoint.clone();
+        let declared = profile.resources.iter().find(|other| other.name == resource.name).unwrap();
+        assert_eq!((&declared.endpoint, declared.slot.as_ref()), (&endpoint, Some(&slot_of(&failure))));
+        if endpoint != resource.endpoint {
+            assert_ne!(slot_of(&failure), slot, "{}", resource.name);
+            assert_eq!(endpoint, format!("{}-by-{}", resource.endpoint, slot_of(&failure)));
+            others.insert(resource.endpoint);
+        }
+    }
+    assert_eq!(others.len(), other_keys().as_object().unwrap().len());
+}
+
+fn slot_of(failure: &Failure) -> String {
+    match &failure.kind {
+        FailureKind::Auth { slot } => slot.clone(),
+        other => panic!("{other:?}"),
     }
 }
 

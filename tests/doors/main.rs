@@ -15,6 +15,7 @@ mod inventory;
 mod mapping;
 mod pagination;
 mod reach;
+mod reports;
 mod robustness;
 mod schemas;
 mod segment_sync;

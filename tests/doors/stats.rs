@@ -158,7 +158,7 @@ fn control_groups_are_variations_and_a_slip_of_moengage_is_mended() {
         (&bodies[1]["platform"], &bodies[1]["locale"], &bodies[1]["variation"]),
         (&json!("email"), &json!("es/MX"), &json!("campaign_control_group"))
     );
-    assert!(records[0].body.contains(r#""performance":{"sent":2,"ctr":1.50}"#), "{}", records[0].body);
+    assert!(records[0].body.contains(r#""performance":{"ctr":1.5,"sent":2}"#), "{}", records[0].body);
     assert_eq!(bodies[0]["goals"], json!([{"goal": "G/1", "name": "Bought", "figures": {"cvr": 0.1}}]));
 }
 
