@@ -25,6 +25,7 @@ fn everything() -> World {
             "catalogs": { "shop": ["P001", "P002", "P003"] },
             "cards": { "users": ["cust-1"] },
             "recommendations": { "rec-1": { "type": "user_action", "users": ["cust-1"] } },
+            "report_files": ["Report_test_20261120.zip", "Report_test_20261120.csv.gz"],
         }),
         ..Setting::default()
     })
@@ -47,7 +48,7 @@ fn every_resource_of_the_profile_is_read_to_its_end_and_a_second_run_changes_not
     let world = everything();
     let units = world.units();
     let names = resources(&units);
-    assert_eq!(names.len(), 28, "{names:?}");
+    assert_eq!(names.len(), 29, "{names:?}");
     let mut found = BTreeMap::new();
     // In the order of the profile a list comes before those that are read for each of it.
     for round in 0..2 {
