@@ -43,7 +43,7 @@ const OTHERS: [&str; 14] = [
     "campaign_children",
     "flows",
     "flow_versions",
-    "email_templates_v1",
+    "coupon_lists",
     "email_templates",
     "sms_templates",
     "push_templates",

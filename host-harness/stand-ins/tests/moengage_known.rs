@@ -174,10 +174,10 @@ fn a_chart_of_an_exhausted_month_is_a_428() {
     assert_eq!(client.get(DASHBOARDS).status, 200, "the quota is of charts");
     assert!(moengage.violations().is_empty(), "a quota is no fault of the request");
     // The other reading of which key it is.
-    let keys = [(DASHBOARDS.to_owned(), Family::Data)].into_iter().collect();
+    let keys = [(DASHBOARDS.to_owned(), Family::Campaigns)].into_iter().collect();
     moengage.set_readings(Readings { keys, ..Readings::default() });
     assert_eq!(
-        (client.get(DASHBOARDS).status, Client::moengage(&moengage, "data-key").get(DASHBOARDS).status),
+        (client.get(DASHBOARDS).status, Client::moengage(&moengage, "campaigns-key").get(DASHBOARDS).status),
         (401, 200)
     );
 }
