@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sources::*;
 use stand_ins::journal::Exchange;
 use stand_ins::moengage::exports::{ExportOptions, export_files};
-use stand_ins::moengage::{self, Access, Campaign, Family, Generator, MoEngage, Target};
+use stand_ins::moengage::{self, Access, Campaign, Family, Generator, MoEngage, Table, Target};
 
 const DAY: i64 = 86_400_000;
 /// Requests of one call until its rate window has to be full. Windows that are wider are not
@@ -29,17 +29,23 @@ const MOST_REQUESTS: usize = 1_100;
 
 /// Everything that the connector can be told to read and to take.
 fn everything() -> Setting {
+    let sync = json!({
+        "flow_analytics": true, "subscription_preferences": true, "dashboards": true, "charts": true,
+        "chart_figures": true
+    });
     let more = json!({
-        "keys": {
-            "data": "${DATA_KEY}", "campaigns": "${CAMPAIGNS_KEY}", "segmentation": "${SEGMENTATION_KEY}"
-        },
         "project_code": "shop",
         "campaigns": { "created_since": "2020-01-01" },
+        "catalogs": { "catalog-1": ["P001", "P002"] },
+        "cards": { "users": ["user-000001"] },
+        "recommendations": {
+            "a1b2c3d4e5f6a7b8c9d0e1f2": { "type": "trending_item", "users": ["user-000001"] }
+        },
         "segment_sync": { "lists": { "656f1d0c9b": 5 } },
         "alerts": true,
         "connector_campaigns": { "user_id": "/user/id", "event": "coupon_sent", "event_id": "/delivery_id" },
     });
-    Setting { more, record_exchanges: true, ..Setting::default() }
+    Setting { sync, more, record_exchanges: true, ..Setting::default() }
 }
 
 fn manifest() -> Value {
@@ -75,35 +81,52 @@ fn harness(world: &World, arguments: &[&str]) -> Value {
 fn calls() -> &'static [Exchange] {
     static CALLS: OnceLock<Vec<Exchange>> = OnceLock::new();
     CALLS.get_or_init(|| {
-        let world = World::with(&everything());
-        let generator = Generator { people: 40, events: 300, now_s: world.now_s(), ..Generator::default() };
-        let options = ExportOptions {
-            folder: FOLDER.to_owned(),
-            db_name: DB_NAME.to_owned(),
-            ..ExportOptions::default()
-        };
-        export_files(&generator, &options).put_into(&world.bucket);
-        world.moengage.set_users(generator.users());
-        world.moengage.with_campaigns(|campaigns| *campaigns = (0..40).map(Campaign::numbered).collect());
-
-        harness(&world, &["check"]);
-        let profile = harness(&world, &["discover"]);
-        let units = world.units();
-        // People become known, so that there is somebody to ask for.
-        backfill(units.store(), (units.now() - 5 * DAY, units.now() + 1_000), units.now());
-        finish(&units, &backfill_key("event-exports"));
-        let resources = profile[0]["profile"]["resources"].as_array().unwrap();
-        let read = resources.iter().filter(|resource| resource["kind"] != "check");
-        for name in read.map(|resource| resource["name"].as_str().unwrap()) {
-            if name != "event-exports" {
-                sync(units.store(), name, units.now());
-                let run = finish(&units, &resource_key(name));
-                assert_eq!(run.result.as_deref(), Some("complete"), "{name}: {run:?}");
-            }
-        }
-        assert_eq!(world.moengage.violations(), []);
-        world.moengage.journal().exchanges().cloned().collect()
+        let mut all = read_everything(&World::with(&everything()));
+        // Where there is no V5.
+        let mut by_v1 = everything();
+        by_v1.more["campaigns"] = json!({ "api": "v1", "created_since": "2020-01-01" });
+        let by_v1 = World::with(&Setting { sync: Setting::default().sync, ..by_v1 });
+        all.extend(read(&by_v1, &["campaigns"]));
+        all
     })
+}
+
+fn read_everything(world: &World) -> Vec<Exchange> {
+    harness(world, &["check"]);
+    let profile = harness(world, &["discover"]);
+    let resources = profile[0]["profile"]["resources"].as_array().unwrap();
+    let read_ones = resources.iter().filter(|resource| resource["kind"] != "check");
+    let names: Vec<&str> = read_ones.map(|resource| resource["name"].as_str().unwrap()).collect();
+    read(world, &names)
+}
+
+/// Reads resources to their ends, a list before what is read for each of it, as in the profile.
+fn read(world: &World, resources: &[&str]) -> Vec<Exchange> {
+    let generator = Generator { people: 40, events: 300, now_s: world.now_s(), ..Generator::default() };
+    let options =
+        ExportOptions { folder: FOLDER.to_owned(), db_name: DB_NAME.to_owned(), ..ExportOptions::default() };
+    export_files(&generator, &options).put_into(&world.bucket);
+    let users = generator.users();
+    world.moengage.with_rows(Table::SubscriptionPreferences, |rows| {
+        let known = users.iter().filter_map(|user| user.customer_id.as_ref());
+        for (row, uid) in rows.iter_mut().zip(known) {
+            row["uid"] = json!(uid);
+        }
+    });
+    world.moengage.set_users(users);
+    world.moengage.with_campaigns(|campaigns| *campaigns = (0..40).map(Campaign::numbered).collect());
+
+    let units = world.units();
+    // People become known, so that there is somebody to ask for.
+    backfill(units.store(), (units.now() - 5 * DAY, units.now() + 1_000), units.now());
+    finish(&units, &backfill_key("event-exports"));
+    for name in resources.iter().filter(|name| **name != "event-exports") {
+        sync(units.store(), name, units.now());
+        let run = finish(&units, &resource_key(name));
+        assert_eq!(run.result.as_deref(), Some("complete"), "{name}: {run:?}");
+    }
+    assert_eq!(world.moengage.violations(), []);
+    world.moengage.journal().exchanges().cloned().collect()
 }
 
 /// One good request of each call that the connector makes.
