@@ -12,6 +12,7 @@ use super::cursors::{CursorQuirks, Cursors};
 use super::envelopes::{DATA, Envelope, Ids, Refusal};
 use super::figures::Figures;
 use super::options::{Access, Family, Options, Reset};
+use super::outward::Outward;
 use super::pages::{Pages, QuirksOf};
 use super::readings::Readings;
 use super::reports::Reports;
@@ -33,6 +34,7 @@ pub(super) struct Workspace {
     pub(super) options: Options,
     pub(super) access: BTreeMap<Family, Access>,
     pub(super) pusher: Option<Pusher>,
+    pub(super) outward: Outward,
     pub(super) searches: Searches,
     pub(super) users: Users,
     pub(super) tables: Tables,
@@ -62,6 +64,7 @@ impl Workspace {
             options,
             access: BTreeMap::new(),
             pusher: None,
+            outward: Outward::default(),
             pushed: Vec::new(),
             limits: BTreeMap::new(),
             ids: Random::new(1),
@@ -190,11 +193,15 @@ impl Vendor for Workspace {
         json!({
             "workspace_id": self.options.workspace_id, "streams": streams,
             "campaigns": self.searches.campaigns, "users": self.users.all(), "rows": self.tables,
+            "pushed": self.outward.state(),
             "figures": self.figures, "reports": self.reports.names(),
         })
     }
 
     fn control(&mut self, call: &str, body: &Value, at: Millis) -> Option<Reply> {
+        if let Some(reply) = self.outward.control(call, body, &self.options) {
+            return Some(reply);
+        }
         let mut controls = FAMILIES.iter().flat_map(|calls| calls.controls);
         let done = match call {
             "push" => return self.push(body, at),
