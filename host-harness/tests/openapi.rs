@@ -9,7 +9,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use described::Seen;
@@ -19,7 +19,11 @@ use host_harness::store::runs::{backfill_key, resource_key};
 use serde_json::{Value, json};
 use sources::*;
 use stand_ins::journal::Exchange;
+use stand_ins::moengage::alerts::{Alert, AlertTarget, AlertType};
+use stand_ins::moengage::connector_campaign::{Connector, Template};
 use stand_ins::moengage::exports::{ExportOptions, export_files};
+use stand_ins::moengage::posting::Auth;
+use stand_ins::moengage::segment_sync::{Destination, Member, RunKind};
 use stand_ins::moengage::{self, Access, Campaign, Family, Generator, MoEngage, Table, Target};
 
 const DAY: i64 = 86_400_000;
@@ -43,7 +47,7 @@ fn everything() -> Setting {
         },
         "segment_sync": { "lists": { "656f1d0c9b": 5 } },
         "alerts": true,
-        "connector_campaigns": { "user_id": "/user/id", "event": "coupon_sent", "event_id": "/delivery_id" },
+        "connector_campaigns": { "user_id": "uid", "event": "coupon_sent", "event_id": "delivery_id" },
     });
     Setting { sync, more, record_exchanges: true, ..Setting::default() }
 }
@@ -254,29 +258,75 @@ fn refusals() -> &'static (Vec<Exchange>, BTreeSet<String>) {
     })
 }
 
-/// Streams batches through a proxy into the real host.
-fn webhooks() -> &'static Vec<(&'static str, Exchange)> {
-    static WEBHOOKS: OnceLock<Vec<(&'static str, Exchange)>> = OnceLock::new();
+/// Everything that the stand-in can push, through a proxy into the real host.
+fn webhooks() -> &'static Vec<(String, Exchange)> {
+    static WEBHOOKS: OnceLock<Vec<(String, Exchange)>> = OnceLock::new();
     WEBHOOKS.get_or_init(|| {
-        let world = World::new();
+        let world = World::with(&everything());
         let host = world.serve();
         let proxy = Proxy::before(host.listening().unwrap());
-        let path =
-            |surface: &str| host.addresses().iter().find(|at| at.surface == surface).unwrap().path.clone();
-        let generator = Generator { people: 40, events: 1_000, now_s: world.now_s(), ..Generator::default() };
-        let target = Target::new(&format!("{}{}", proxy.url, path("streams"))).basic("tajo", "hook-secret");
-        let stream = world.moengage.stream(target).unwrap();
-        stream.push(generator.generate().batches);
-        assert!(stream.wait(Duration::from_secs(60)));
-        let stranger = Target::new(&format!("{}{}", proxy.url, path("streams"))).basic("tajo", "another");
-        let refused = world.moengage.stream(stranger).unwrap();
-        refused.push(Generator { events: 3, ..generator }.generate().batches.into_iter().take(1));
-        while refused.progress().sent == 0 || proxy.exchanges().iter().all(|one| one.status != 401) {
-            std::thread::sleep(Duration::from_millis(5));
+        let url = |surface: &str| {
+            let address = host.addresses().iter().find(|address| address.surface == surface).unwrap();
+            format!("{}{}", proxy.url, address.path)
+        };
+        push_streams(&world, &url("streams"));
+        push_segments(&world, &url("segment-sync"));
+        let alerts = world.moengage.alerts(AlertTarget::new(&url("alerts"))).unwrap();
+        for kind in AlertType::ALL {
+            alerts.send(&Alert::new(kind));
+            alerts.send(&Alert { relative: true, ..Alert::new(kind) });
         }
-        refused.stop();
-        proxy.exchanges().into_iter().map(|exchange| ("streams", exchange)).collect()
+        assert!(alerts.wait(PATIENCE));
+        push_connector_campaigns(&world, &url("connector-campaigns"));
+        let of = |exchange: &Exchange| {
+            let address = host.addresses().iter().find(|address| exchange.path == address.path);
+            address.unwrap().surface.clone()
+        };
+        proxy.exchanges().into_iter().map(|exchange| (of(&exchange), exchange)).collect()
     })
+}
+
+fn push_streams(world: &World, url: &str) {
+    let generator = Generator { people: 40, events: 1_000, now_s: world.now_s(), ..Generator::default() };
+    let stream = world.moengage.stream(Target::new(url).basic("tajo", "hook-secret")).unwrap();
+    stream.push(generator.generate().batches);
+    assert!(stream.wait(PATIENCE));
+    // A stranger is refused.
+    let refused = world.moengage.stream(Target::new(url).basic("tajo", "another")).unwrap();
+    refused.push(Generator { events: 3, ..generator }.generate().batches.into_iter().take(1));
+    let deadline = Instant::now() + PATIENCE;
+    while refused.attempts().is_empty() {
+        assert!(Instant::now() < deadline, "{:?}", refused.progress());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    refused.stop();
+}
+
+fn push_segments(world: &World, url: &str) {
+    let auth = Auth::Basic { user: "tajo".to_owned(), password: "hook-secret".to_owned() };
+    let pairs = vec![("source".to_owned(), "moengage".to_owned())];
+    let sync = world.moengage.segment_sync(Destination { auth, pairs, ..Destination::new(url) }).unwrap();
+    sync.put((0..1_500).map(|n| Member::new(&format!("m-{n}"), &format!("uid-{n}"))));
+    sync.run(RunKind::AdHoc).unwrap();
+    assert!(sync.wait(PATIENCE));
+    sync.remove(["m-1", "m-2"]);
+    sync.run(RunKind::AdHoc).unwrap();
+    assert!(sync.wait(PATIENCE));
+}
+
+fn push_connector_campaigns(world: &World, url: &str) {
+    let token = base64::engine::general_purpose::STANDARD.encode("tajo:hook-secret");
+    let pairs = vec![
+        ("uid".to_owned(), "{{uid}}".to_owned()),
+        ("delivery_id".to_owned(), "d-{{moengage_id}}".to_owned()),
+    ];
+    for body in [Template::Json(pairs.clone()), Template::Form(pairs)] {
+        let headers = vec![("authorization".to_owned(), format!("Basic {token}"))];
+        let campaign = Connector { headers, body, ..Connector::new(url) };
+        let campaign = world.moengage.connector_campaign(campaign).unwrap();
+        campaign.send(Generator { people: 5, now_s: world.now_s(), ..Generator::default() }.users());
+        assert!(campaign.wait(PATIENCE));
+    }
 }
 
 /// Whether a granted path of the manifest covers a path template. `*` is one segment, and `$` at
@@ -369,6 +419,13 @@ fn pushed_webhooks_and_the_hosts_answers_are_as_described() {
     let seen = webhooks();
     let checked = seen.iter().map(|(name, exchange)| Seen::Webhook(name, exchange));
     assert_eq!(described::check(&described::ours(), checked), Vec::<Value>::new());
+    let described: BTreeSet<String> = described::operations(&described::ours())
+        .iter()
+        .filter_map(|operation| operation["webhook"].as_str().map(str::to_owned))
+        .collect();
+    let taken = seen.iter().filter(|(_, exchange)| exchange.status == 200);
+    assert_eq!(taken.map(|(name, _)| name.clone()).collect::<BTreeSet<String>>(), described);
+    assert!(seen.iter().any(|(_, exchange)| exchange.status == 401));
 }
 
 #[test]

@@ -86,6 +86,18 @@ pub const OF_EXCHANGES: &[Deviation] = deviations! {
         "A body that is no object is refused in the family's own shape.";
     "POST /v1.0/data/fileimports/import/status", "body", "answer/401/body" =>
         "The schema only has the missing header; a wrong key is answered as at every Data call (MD:api/data/data-overview.mdx).";
+    "GET /v2/email-templates", "security", "request/headers/authorization" =>
+        "The file demands a scheme that it does not define beside Basic; MOE-APPKEY is what it means.";
+    "GET /v3/custom-segments", "body", "answer/200/body/data/*/created_time" =>
+        "A date-time in the schema, one without a zone in the example.";
+    "POST /v1.0/custom-templates/", "body", "answer/200/body/data/*/created_at" =>
+        "A date-time in the schema, one without a zone in the example.";
+    "POST /v1.0/custom-templates/", "body", "answer/200/body/data/*/updated_at" =>
+        "A date-time in the schema, one without a zone in the example.";
+    "POST /v1.0/custom-templates/push/search", "body", "answer/200/body/data/*/%/basic_details%" =>
+        "The example has an empty image and an empty block for the platform that a template is not for; the schema allows neither.";
+    "POST /v1/external/campaigns/content-blocks/search", "body", "answer/200/body/data/*" =>
+        "Label and status are in the example only.";
 };
 
 /// Found by comparing `docs/moengage-openapi.yaml` with MoEngage's files.
@@ -102,4 +114,12 @@ pub const OF_DESCRIPTIONS: &[Deviation] = deviations! {
         "Workspaces with projects need it (MD:user-guide/data/key-concepts/portfolio-data-ingestion-and-management.mdx).";
     "POST /v1.0/data/fileimports/import/status", "theirs does not allow the type string", "request/body/offset" =>
         "A number in the schema, a text in the example.";
+    "GET /v5/analytics/dashboards/{dashboard_id}/charts/{chart_id}", "only ours has it", "answer/200/data/*/grouped_by" =>
+        "In the examples only; the schema leaves such members open.";
+    "POST /v1/external/campaigns/content-blocks/search", "only ours has it", "answer/200/data/*/label" =>
+        "In the example only.";
+    "POST /v1/external/campaigns/content-blocks/search", "only ours has it", "answer/200/data/*/status" =>
+        "In the example only, and among the filters.";
+    "POST /v1.0/custom-templates/sms/search", "only ours has it", "answer/200/data/*/meta_info/template_source" =>
+        "One shape for three kinds of templates; the files of the other two have it.";
 };
