@@ -181,11 +181,20 @@ impl Vendor for Workspace {
         }
     }
 
-    fn rate_limited(&self, headers: bool, at: Millis) -> Reply {
-        let mut reply = Refusal::TooMany.reply(DATA, "ABCDEFGH");
+    fn rate_limited(&self, request: &Request, headers: bool) -> Reply {
+        let route = find(&request.method, &request.path).map(|(route, _)| route);
+        let envelope = route.map_or(DATA, |route| route.envelope);
+        let mut reply = Refusal::TooMany.reply(envelope, "ABCDEFGH");
         reply.findings.clear();
-        let standing = Standing { limit: 50, remaining: 0, reset_s: 1 };
-        if headers { self.with_headers(reply, &standing, at) } else { reply }
+        let limit = route.and_then(|route| route.limit.windows.first()).map_or(50, |window| window.limit);
+        let standing = Standing { limit, remaining: 0, reset_s: 1 };
+        match headers {
+            true if envelope.retry_after => {
+                self.with_headers(reply, &standing, request.at).header("retry-after", standing.reset_s)
+            }
+            true => self.with_headers(reply, &standing, request.at),
+            false => reply,
+        }
     }
 
     fn state(&self, _at: Millis) -> Value {
