@@ -20,7 +20,7 @@ use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
 use crate::model::{
     ALERT, Action, CAMPAIGN, CAMPAIGN_STATS, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Person, Provenance,
-    Record, SUBSCRIPTION, Subject,
+    REPORT_ROW, Record, SUBSCRIPTION, Subject,
 };
 use crate::settings::{HistoricalProfiles, Settings};
 use crate::source;
@@ -52,7 +52,9 @@ pub fn map_record(
         });
     }
     // Brevo has nothing that these things of MoEngage could become.
-    if [ALERT, CAMPAIGN, CAMPAIGN_STATS].contains(&record.kind.as_str()) || source::is_listed(&record.kind) {
+    if [ALERT, CAMPAIGN, CAMPAIGN_STATS, REPORT_ROW].contains(&record.kind.as_str())
+        || source::is_listed(&record.kind)
+    {
         return Ok(Mapping::Nothing("no-target".to_owned()));
     }
     let Subject::Person(person) = &record.subject else {

@@ -7,6 +7,7 @@ pub mod contact;
 pub mod event;
 pub mod ids;
 pub mod membership;
+pub mod report_row;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
@@ -29,6 +30,8 @@ pub const CAMPAIGN_STATS: &str = "campaign-stats";
 pub const SUBSCRIPTION: &str = "subscription";
 /// Kind of the record that says whether a person is in a segment. A state.
 pub const MEMBERSHIP: &str = "membership";
+/// Kind of the record that holds a row of a campaign report. A state.
+pub const REPORT_ROW: &str = "report-row";
 /// Kind of the record that holds an alert. An event.
 pub const ALERT: &str = "alert";
 

@@ -1,6 +1,6 @@
 //! Which of MoEngage's lists are read, by which key, and for which ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -14,7 +14,7 @@ use crate::source::{Each, Item, all_items};
 #[derive(Clone, Debug, Default)]
 pub struct Named {
     /// Items by catalog.
-    pub catalogs: BTreeMap<String, Vec<String>>,
+    pub catalogs: BTreeMap<String, BTreeSet<String>>,
     /// Customer ids whose cards are read.
     pub card_users: Vec<String>,
     /// By id.
@@ -50,13 +50,31 @@ pub const OTHERS: [(&str, KeySlot); 3] = [
     ("report_files", KeySlot::Campaigns),
 ];
 
-/// Families that two sources give two keys: the endpoint for each key in the manifest.
-// MD:snippets/api-authentication.mdx names one tile of the dashboard for both; a catalogue of
-// observed calls (kushagra243/moengage-engine) names the data key.
-const FAMILIES: [(&str, &str, &str); 2] = [
-    ("business_events", "business-events", "business-events-by-data"),
-    ("catalog", "catalog", "catalog-by-data"),
+/// A family of calls that two sources give two keys.
+struct Family {
+    /// Its name under `key_for`.
+    name: &'static str,
+    /// Its endpoint in the manifest, opened by the key that stands with its items.
+    endpoint: &'static str,
+    /// The other key, and the endpoint that it opens.
+    other: (KeySlot, &'static str),
+}
+
+// The OpenAPI files and MD:snippets/api-authentication.mdx name a tile of the dashboard for each;
+// a catalogue of observed calls (kushagra243/moengage-engine) names the other key.
+const FAMILIES: [Family; 7] = [
+    family("business_events", "business-events", (KeySlot::Data, "business-events-by-data")),
+    family("catalog", "catalog", (KeySlot::Data, "catalog-by-data")),
+    family("cards", "cards", (KeySlot::Campaigns, "cards-by-campaigns")),
+    family("coupons", "coupon-lists", (KeySlot::Campaigns, "coupon-lists-by-campaigns")),
+    family("recommendations", "recommendations", (KeySlot::Campaigns, "recommendations-by-campaigns")),
+    family("email_templates_v1", "templates-v1", (KeySlot::Data, "templates-v1-by-data")),
+    family("analytics", "analytics", (KeySlot::Data, "analytics-by-data")),
 ];
+
+const fn family(name: &'static str, endpoint: &'static str, other: (KeySlot, &'static str)) -> Family {
+    Family { name, endpoint, other }
+}
 
 /// OpenAPI of recommendations, header `RECOMMENDATION-TYPE`.
 const RECOMMENDATION_TYPES: [&str; 8] = [
@@ -69,6 +87,9 @@ const RECOMMENDATION_TYPES: [&str; 8] = [
     "trending_item",
     "user_personalization",
 ];
+
+/// A name has to fit a record's id with more than itself.
+const LONGEST_FILE_NAME: usize = 200;
 
 /// Ids in one list; far above what is worth polling.
 const MOST_IDS: usize = 10_000;
@@ -93,12 +114,14 @@ impl Settings {
 
     /// The key that opens an item, and its endpoint in the manifest.
     pub(crate) fn key_of(&self, item: &Item) -> (KeySlot, &'static str) {
-        let family = FAMILIES.iter().find(|(_, endpoint, _)| *endpoint == item.endpoint);
-        match family.and_then(|(name, _, other)| Some((self.choices.keys.get(name)?, other))) {
-            Some((KeySlot::Data, other)) => (KeySlot::Data, other),
-            _ => (item.slot, item.endpoint),
-        }
+        key_of(item, &self.choices)
     }
+}
+
+fn key_of(item: &Item, choices: &Choices) -> (KeySlot, &'static str) {
+    let family = FAMILIES.iter().find(|family| family.endpoint == item.endpoint);
+    let other = family.filter(|family| choices.keys.get(family.name) == Some(&family.other.0));
+    other.map_or((item.slot, item.endpoint), |family| family.other)
 }
 
 /// The names under `sync` that decide about a resource.
@@ -111,8 +134,7 @@ pub fn key_of_switch(switch: &str, choices: &Choices) -> Option<KeySlot> {
     let other = OTHERS.iter().find(|(name, _)| *name == switch).map(|(_, key)| *key);
     other.or_else(|| {
         let item = all_items().find(|item| item.switch == switch)?;
-        let family = FAMILIES.iter().find(|(_, endpoint, _)| *endpoint == item.endpoint);
-        family.and_then(|(name, ..)| choices.keys.get(name).copied()).or(Some(item.slot))
+        Some(key_of(item, choices).0)
     })
 }
 
@@ -121,8 +143,8 @@ pub fn key_for(path: &str, raw: &RawValue, choices: &mut Choices, problems: &mut
     let Some(object) = problems.object(path, raw) else { return };
     for (key, raw) in object.entries() {
         let path = below(path, key);
-        let Some((family, ..)) = FAMILIES.iter().find(|(family, ..)| *family == key) else {
-            problems.unknown_key(&path, &FAMILIES.map(|(family, ..)| family));
+        let Some(Family { name: family, .. }) = FAMILIES.iter().find(|family| family.name == key) else {
+            problems.unknown_key(&path, &FAMILIES.map(|family| family.name));
             continue;
         };
         match problems.one_of(&path, raw, "unknown-key-slot", &["campaigns", "data"]).as_deref() {
@@ -134,13 +156,33 @@ pub fn key_for(path: &str, raw: &RawValue, choices: &mut Choices, problems: &mut
 }
 
 /// Reads `catalogs`: items by catalog.
-pub fn catalogs(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap<String, Vec<String>> {
+pub fn catalogs(path: &str, raw: &RawValue, problems: &mut Problems) -> BTreeMap<String, BTreeSet<String>> {
     let mut catalogs = BTreeMap::new();
     let Some(object) = problems.object(path, raw) else { return catalogs };
     for (catalog, raw) in object.entries() {
-        catalogs.insert(catalog.to_owned(), ids(&below(path, catalog), raw, problems));
+        in_path(path, catalog, problems);
+        let mut items = BTreeSet::new();
+        items.extend(ids(&below(path, catalog), raw, problems));
+        catalogs.insert(catalog.to_owned(), items);
     }
     catalogs
+}
+
+/// An id that becomes a segment of a path.
+fn in_path(path: &str, id: &str, problems: &mut Problems) {
+    if !is_id(id) || matches!(id, "." | "..") || id.contains(['/', '\\']) {
+        problems.add(
+            "bad-id",
+            path,
+            &format!("A key of {path} is no id of MoEngage's."),
+            "Copy the id as MoEngage's dashboard shows it.",
+        );
+    }
+}
+
+/// What can be an id: no control characters, and no longer than any id may be.
+fn is_id(id: &str) -> bool {
+    !id.trim().is_empty() && id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control)
 }
 
 /// Reads `recommendations`, by id.
@@ -152,6 +194,7 @@ pub fn recommendations(
     let mut all = BTreeMap::new();
     let Some(object) = problems.object(path, raw) else { return all };
     for (id, raw) in object.entries() {
+        in_path(path, id, problems);
         let path = below(path, id);
         let Some(object) = problems.object(&path, raw) else { continue };
         let mut one = Recommendation::default();
@@ -186,13 +229,13 @@ pub fn report_files(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<
     let names = ids(path, raw, problems);
     let fits = |name: &String| {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._- ".contains(&b));
-        plain && !name.starts_with('.')
+        plain && !name.starts_with('.') && name.len() <= LONGEST_FILE_NAME
     };
     if !names.iter().all(fits) {
         problems.add(
             "bad-report-file",
             path,
-            "A name of a report file has other characters than letters, digits, blanks, dots, hyphens and underscores.",
+            "A name of a report file has other characters than letters, digits, blanks, dots, hyphens and underscores, or more than 200.",
             "Copy the name of the file as MoEngage's dashboard shows it, without its address.",
         );
     }
@@ -205,9 +248,7 @@ pub fn ids(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<String> {
         let texts = items.into_iter().map(|item| Scalar::of(item).text().map(|text| text.into_owned()));
         texts.collect::<Option<Vec<_>>>()
     });
-    let fits = |ids: &Vec<String>| {
-        (1..=MOST_IDS).contains(&ids.len()) && ids.iter().all(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES)
-    };
+    let fits = |ids: &Vec<String>| (1..=MOST_IDS).contains(&ids.len()) && ids.iter().all(|id| is_id(id));
     texts.filter(fits).unwrap_or_else(|| {
         problems.add(
             "bad-id-list",

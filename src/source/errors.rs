@@ -77,6 +77,9 @@ const CODES: &[(&str, Meaning)] = &[
     ("NotFound", Meaning::Missing),
     ("FLOW_NOT_FOUND", Meaning::Missing),
     ("catalog-not-found", Meaning::Missing),
+    // OpenAPI of cards and of recommendations, both under 400.
+    ("User not found for this uid/ unique_id", Meaning::Missing),
+    ("recommendation does not exist", Meaning::Missing),
     ("VALIDATION_FAILED", Meaning::Request),
     ("UNPROCESSABLE_ENTITY", Meaning::Request),
     ("INVALID_REQUEST", Meaning::Request),

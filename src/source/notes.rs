@@ -27,12 +27,14 @@ pub enum Notice {
     OtherSource,
     OutdatedVersion,
     ParentGone,
+    ParentRefused,
     PhoneWithoutCountry,
     QuotaUsedUp,
     RefusedUid,
     RepeatedDelivery,
     RepeatedRow,
     RepetitionForgotten,
+    ReportGone,
     UnknownStatus,
     UnreadableAlertTime,
     UnreadableCampaignTime,
@@ -92,6 +94,10 @@ impl Notice {
                 "parent-gone",
                 "What a list was asked for is no longer there at MoEngage; the other lists are read on.",
             ),
+            Self::ParentRefused => (
+                "parent-refused",
+                "MoEngage does not give the list of something that it named itself or that the settings name; the other lists are read on.",
+            ),
             Self::PhoneWithoutCountry => (
                 "phone-without-country",
                 "A phone number has no country and was left out; see options.phones.",
@@ -110,6 +116,10 @@ impl Notice {
             Self::RepetitionForgotten => (
                 "repetition-forgotten",
                 "So many bodies came within connector_campaigns.repeat_window that an old one was forgotten; map an event_id.",
+            ),
+            Self::ReportGone => (
+                "report-gone",
+                "MoEngage has no report of a name under report_files, or not any more: a report lives for seven days.",
             ),
             Self::UnknownStatus => {
                 ("unknown-status", "A campaign has a status that is not documented; it is kept as it came.")

@@ -1,7 +1,7 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
 use super::page::{Page, PageRequest, Reach};
-use super::{campaigns, credentials, exports, inventory, stats, users};
+use super::{campaigns, credentials, exports, inventory, reports, stats, users};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
 use crate::settings::Settings;
@@ -11,6 +11,7 @@ pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
     let mut resources = credentials::check_resources(settings);
     resources.extend(campaigns::resource(settings));
     resources.extend(stats::resource(settings));
+    resources.extend(reports::resource(settings));
     resources.extend(settings.exports.as_ref().map(exports::resource));
     resources.extend(users::resource(settings));
     resources.extend(inventory::read_by(settings).map(|item| inventory::spec(settings, item)));
@@ -38,6 +39,7 @@ pub fn fetch_page(
         exports::EVENT_EXPORTS if let Some(exports) = &settings.exports => {
             exports::read(settings, exports, request, reach)
         }
+        reports::RESOURCE if declared => reports::fetch(settings, request, reach),
         stats::RESOURCE if declared => stats::fetch(settings, request, reach),
         users::USERS if declared => users::fetch(settings, request, reach),
         _ => Err(Failure::new(

@@ -50,6 +50,9 @@ const REPORT: &str = "Report it with the payload: MoEngage documents this otherw
 const GROUPS: [(&str, &str); 3] =
     [("performance_stats", "performance"), ("delivery_funnel", "funnel"), ("failure_breakdown", "failures")];
 
+/// The one text among the figures of a goal.
+const GOAL_NAME: &str = "goal_name";
+
 /// Where a run stands.
 #[derive(Debug, Default)]
 struct State {
@@ -113,7 +116,11 @@ pub fn fetch(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) 
     let day = Day { settings, run: state.run, now: request.now, date: time::naive(state.day) };
     for (campaign, figures) in data.entries() {
         if let Err(why) = day.campaign(campaign, figures, &mut page.records, &mut notes) {
-            page.rejects.push(why.at("/data".to_owned()));
+            // A member of an object is named by its key, which is a short text for every campaign.
+            let short = campaign.len() <= 64
+                && !campaign.contains(['/', '~'])
+                && !campaign.contains(char::is_control);
+            page.rejects.push(why.at(if short { format!("/data/{campaign}") } else { "/data".to_owned() }));
         }
     }
     if page.records.len() > MOST_ROWS {
@@ -225,6 +232,7 @@ impl Day<'_> {
         notes: &mut Notes,
     ) -> Result<(), Refusal> {
         json::check(figures.get())?;
+        let first = records.len();
         let shape = refusal(
             "stats-not-as-documented",
             "The figures of a campaign are not of the documented shape.",
@@ -242,7 +250,21 @@ impl Day<'_> {
                     for (variation, figures) in variations.entries() {
                         let figures = Object::parse(figures.get()).ok_or(shape)?;
                         let names = [campaign, platform, locale, variation];
-                        records.push(self.record(names, &figures, notes)?);
+                        let record = self.record(names, &figures, notes)?;
+                        match records.get(first..).and_then(|all| all.iter().find(|one| one.id == record.id))
+                        {
+                            None => records.push(record),
+                            Some(same) if same.body == record.body => notes.add(Notice::RepeatedRow),
+                            // The list of a campaign has one entry for each version and no name for
+                            // it (OpenAPI of stats); which of two counts nobody can know.
+                            Some(_) => {
+                                return Err(refusal(
+                                    "figures-contradict",
+                                    "A campaign has two different figures for the same day, platform, locale and variation.",
+                                    REPORT,
+                                ));
+                            }
+                        }
                     }
                 }
             }
@@ -251,7 +273,17 @@ impl Day<'_> {
     }
 
     fn record(&self, names: [&str; 4], figures: &Object<'_>, notes: &mut Notes) -> Result<Record, Refusal> {
+        for name in names {
+            identity::id(Some(Scalar::Text(name.into())))?.ok_or(refusal(
+                "missing-key",
+                "A row has no id, so nobody knows what it is about.",
+                REPORT,
+            ))?;
+        }
         let [campaign, platform, locale, variation] = names;
+        // The sample writes platforms in small letters, the description in capitals.
+        let platform = platform.to_lowercase();
+        let platform = platform.as_str();
         let day = self.date.get(..10).unwrap_or_default();
         let key = [campaign, platform, locale, variation, day].map(escaped).join("/");
         let too_long = Refusal::from(identity::Unusable::TooLong);
@@ -259,7 +291,7 @@ impl Day<'_> {
         let stats = &self.settings.stats;
         let mut members = vec![
             format!(r#""campaign_id":{}"#, to_json(&campaign)),
-            format!(r#""platform":{}"#, to_json(&platform.to_lowercase())),
+            format!(r#""platform":{}"#, to_json(&platform)),
             format!(r#""locale":{}"#, to_json(&locale)),
             format!(r#""variation":{}"#, to_json(&variation)),
             format!(r#""day":"{day}""#),
@@ -275,13 +307,16 @@ impl Day<'_> {
         }
         if let Some(goals) = figures.raw("conversion_goal_stats").and_then(|raw| Object::parse(raw.get())) {
             let goal = |(name, goal): (&str, &RawValue)| {
-                let object = Object::parse(goal.get()).unwrap_or_default();
-                let title = object.get("goal_name").and_then(Scalar::text);
+                let Some(object) = Object::parse(goal.get()) else {
+                    notes.add(Notice::UnreadableField);
+                    return None;
+                };
+                let title = object.get(GOAL_NAME).and_then(Scalar::text);
                 let title = title.map_or_else(String::new, |title| format!(r#""name":{},"#, to_json(&title)));
                 let figures = numbers(&object, notes);
-                format!(r#"{{"goal":{},{title}"figures":{figures}}}"#, to_json(&name))
+                Some(format!(r#"{{"goal":{},{title}"figures":{figures}}}"#, to_json(&name)))
             };
-            let goals: Vec<_> = goals.entries().map(goal).collect();
+            let goals: Vec<_> = goals.entries().filter_map(goal).collect();
             members.push(format!(r#""goals":[{}]"#, goals.join(",")));
         }
         let body = format!("{{{}}}", members.join(","));
@@ -317,14 +352,14 @@ fn branch<'a>(object: &Object<'a>, key: &str, shape: Refusal) -> Result<Option<O
 /// one of them.
 fn numbers(group: &Object<'_>, notes: &mut Notes) -> String {
     let mut members = Vec::new();
-    for (key, raw) in group.entries() {
+    for (key, raw) in group.entries().filter(|(key, _)| *key != GOAL_NAME) {
         match Scalar::of(raw) {
             Scalar::Number(number) => {
                 let number = whole_number(number).unwrap_or(number.into());
                 members.push(format!("{}:{number}", to_json(&key.replace("campaing", "campaign"))));
             }
-            Scalar::Text(_) | Scalar::Null => {}
-            Scalar::Bool(_) | Scalar::Compound => notes.add(Notice::UnreadableField),
+            Scalar::Null => members.push(format!("{}:null", to_json(&key))),
+            Scalar::Text(_) | Scalar::Bool(_) | Scalar::Compound => notes.add(Notice::UnreadableField),
         }
     }
     format!("{{{}}}", members.join(","))

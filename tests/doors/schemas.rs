@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use moengage_connector::{
-    Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, PageRequest, Position, Reach, Settings,
-    configure,
+    Http, HttpError, HttpRequest, HttpResponse, Mapping, Method, Object, Objects, PageRequest, Position,
+    Reach, Settings, configure,
 };
 use serde_json::{Value, json};
 
@@ -156,6 +156,32 @@ impl Http for Recorder {
     }
 }
 
+/// A file is asked for like anything else, only that the host keeps what comes.
+impl Objects for Recorder {
+    fn open(&mut self, endpoint: &str, path: &[String], _: Option<&str>) -> Result<Object, HttpError> {
+        self.0.push(HttpRequest {
+            endpoint: endpoint.to_owned(),
+            method: Method::Get,
+            path: path.to_vec(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: None,
+        });
+        NoObjects.open(endpoint, path, None)
+    }
+
+    fn read(
+        &mut self,
+        e: &str,
+        path: &[String],
+        etag: &str,
+        at: u64,
+        size: u32,
+    ) -> Result<Vec<u8>, HttpError> {
+        NoObjects.read(e, path, etag, at, size)
+    }
+}
+
 /// Settings that read everything that can be read.
 pub fn everything() -> Value {
     let mut settings = plain_settings();
@@ -170,7 +196,16 @@ pub fn everything() -> Value {
     settings["catalogs"] = json!({"shop": ["P1"]});
     settings["cards"] = json!({"users": ["cust-1"]});
     settings["recommendations"] = json!({"rec-1": {"type": "user_action", "users": ["cust-1"]}});
+    settings["report_files"] = json!(["Report_test_20210217.zip"]);
     settings
+}
+
+/// For each family that two sources give two keys, the one that is not the default.
+pub fn other_keys() -> Value {
+    json!({
+        "business_events": "data", "catalog": "data", "email_templates_v1": "data", "analytics": "data",
+        "cards": "campaigns", "coupons": "campaigns", "recommendations": "campaigns"
+    })
 }
 
 /// Storage in which other reads have left what a resource needs.
@@ -183,7 +218,10 @@ pub fn known_ids() -> Memory {
 fn grants(granted: &str, path: &[String]) -> bool {
     let exact = granted.trim_start_matches('/').trim_end_matches('$');
     let granted: Vec<&str> = exact.split('/').collect();
-    granted.len() == path.len() && granted.iter().zip(path).all(|(one, asked)| *one == "*" || one == asked)
+    granted.len() == path.len()
+        && granted.iter().zip(path).all(|(one, asked)| {
+            *one == "*" || one == asked || (*one == "{workspace_id}" && asked == "ABC123")
+        })
 }
 
 #[test]
@@ -191,12 +229,12 @@ fn the_manifest_grants_exactly_what_is_used() {
     let manifest: Value = serde_json::from_str(include_str!("../../manifest.json")).unwrap();
     let mut used: BTreeMap<String, [BTreeSet<String>; 3]> = BTreeMap::new();
     let mut other_key = everything();
-    other_key["key_for"] = json!({"business_events": "data", "catalog": "data"});
+    other_key["key_for"] = other_keys();
     for settings in [everything(), other_key] {
         let profile = configure(&settings.to_string()).unwrap();
         let settings = Settings::parse(&settings.to_string()).unwrap();
         for resource in &profile.resources {
-            let mut recorder = Recorder(Vec::new());
+            let (mut recorder, mut files) = (Recorder(Vec::new()), Recorder(Vec::new()));
             let request = PageRequest {
                 resource: resource.name.clone(),
                 position: Position::Start,
@@ -204,19 +242,27 @@ fn the_manifest_grants_exactly_what_is_used() {
                 now: NOW,
             };
             let storage = &mut known_ids();
-            let reach = &mut Reach { http: &mut recorder, objects: &mut NoObjects, storage };
+            let reach = &mut Reach { http: &mut recorder, objects: &mut files, storage };
             moengage_connector::fetch_page(&settings, &request, reach).unwrap_err();
-            let request = recorder.0.remove(0);
+            let request = recorder.0.into_iter().chain(files.0).next().unwrap();
             assert_eq!(request.endpoint, resource.endpoint);
             let endpoint = &manifest["endpoints"][&resource.endpoint];
             let granted = endpoint["paths"].as_array().unwrap().iter().map(|path| path.as_str().unwrap());
             let by: Vec<&str> = granted.filter(|granted| grants(granted, &request.path)).collect();
-            assert_eq!(by.len(), 1, "{} {:?}", resource.name, request.path);
+            assert!(!by.is_empty(), "{} {:?}", resource.name, request.path);
             let [methods, paths, headers] = used.entry(request.endpoint).or_default();
             methods.insert(if request.method == Method::Get { "GET".to_owned() } else { "POST".to_owned() });
             paths.insert(by[0].to_owned());
             headers.extend(request.headers.into_iter().map(|(name, _)| name));
-            assert_eq!(endpoint["auth"]["basic"], json!({"user": "workspace_id", "slot": resource.slot}));
+            let auth = match resource.name.as_str() {
+                // OpenAPI of stats, reports: SHA-256 of app id, file name and key, joined by bars.
+                "report-files" => json!({"digest": {
+                    "hash": "sha256", "slot": resource.slot, "encoding": "hex", "header": "signature",
+                    "parts": [{"setting": "workspace_id"}, {"literal": "|"}, {"path": "last"}, {"literal": "|"}, "slot"]
+                }}),
+                _ => json!({"basic": {"user": "workspace_id", "slot": resource.slot}}),
+            };
+            assert_eq!(endpoint["auth"], auth, "{}", resource.name);
             let data_centers = endpoint["variables"]["data_center"]["enum"].as_array().unwrap();
             assert_eq!(data_centers, json!(["01", "02", "03", "04", "05", "06", "101"]).as_array().unwrap());
         }

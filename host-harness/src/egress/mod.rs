@@ -78,10 +78,11 @@ pub struct Access {
 }
 
 impl Access {
-    /// The network side of one unit of this resource, which has to be over after `time`.
-    pub fn unit(self: &Arc<Self>, resource: &str, windows: &[RateWindow], time: Duration) -> Egress {
+    /// The network side of one unit, which has to be over after `time`. Calls are counted under that
+    /// name, in these windows.
+    pub fn unit(self: &Arc<Self>, counted_as: &str, windows: &[RateWindow], time: Duration) -> Egress {
         Egress {
-            bucket: format!("vendor:{}:{resource}", self.installation),
+            bucket: format!("vendor:{}:{counted_as}", self.installation),
             access: self.clone(),
             windows: windows.to_vec(),
             deadline: Instant::now() + time,

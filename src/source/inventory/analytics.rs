@@ -12,12 +12,21 @@ const CHARTS: &str = "chart/";
 // share a quota of fair use with the people who look at dashboards (OpenAPI of analytics, 428).
 const WINDOWS: &[(u32, u32)] = &[(5, 1), (20, 60), (350, 3_600)];
 
+// OpenAPI of analytics: what stands beside the first three depends on the kind of analysis.
 const POINT: &[Column] = &[
     same("metric", Shape::Number),
     same("granularity", Shape::Text).about("A day of the workspace's own time zone as it came, or `entire`."),
     same("splitby", Shape::Texts),
     same("grouped_by", Shape::Texts),
-    same("step", Shape::Text),
+    same("step", Shape::Id).about("A letter, or the number of a funnel's step."),
+    same("bucket", Shape::Id),
+    same("total_users", Shape::Count),
+    same("retained_user", Shape::Count),
+    same("retention_comparison_index", Shape::Count),
+    same("retention_compared_by", Shape::Text),
+    same("analysis_type", Shape::Word),
+    same("event_name", Shape::Text),
+    same("fseq", Shape::Count),
     same("tseq", Shape::Count),
     same("cseq", Shape::Count),
 ];

@@ -60,7 +60,7 @@ pub const ITEMS: &[Item] = &[
         key: &["flow_id", "version_id"],
         subject: Whom::Thing,
         by_default: true,
-        endpoint: "flow-versions",
+        endpoint: "flows",
         slot: KeySlot::Campaigns,
         ask: Ask {
             method: Method::Get,
@@ -95,7 +95,7 @@ pub const ITEMS: &[Item] = &[
         subject: Whom::Thing,
         // MD:api/flows/flow-analytics.yaml calls it BETA.
         by_default: false,
-        endpoint: "flow-versions",
+        endpoint: "flows",
         slot: KeySlot::Campaigns,
         ask: Ask {
             method: Method::Get,

@@ -188,6 +188,8 @@ pub enum Shape {
     Word,
     /// A date and time as text, in milliseconds since 1970.
     Time,
+    /// A date, or a date and time, as text; the first instant of the day where there is no time.
+    Day,
     /// A number of seconds since 1970, in milliseconds.
     Seconds,
     /// True or false.

@@ -25,11 +25,14 @@ pub fn name(item: &Item, row: &RawValue) -> u64 {
     let mut name = digest::of(item.name.as_bytes());
     for field in item.key {
         let column = item.columns.iter().find(|column| column.to == *field);
-        let value = column.and_then(|column| at(&object, column.from)).map_or("", RawValue::get);
-        name = digest::on(name, value.as_bytes());
-        if value.is_empty() && column.is_some_and(|column| !column.from.starts_with('{')) {
-            return digest::of(row.get().as_bytes());
-        }
+        // What is the same for all rows of a list tells none from another.
+        let Some(column) =
+            column.filter(|column| !column.from.starts_with('{') && !matches!(column.shape, Shape::Fixed(_)))
+        else {
+            continue;
+        };
+        let Some(value) = at(&object, column.from) else { return digest::of(row.get().as_bytes()) };
+        name = digest::on(name, value.get().as_bytes());
     }
     name
 }
@@ -181,6 +184,10 @@ fn value(shape: Shape, raw: &RawValue, parent: &Parent, notes: &mut Notes) -> Op
         },
         Shape::Word => scalar.text().map(|text| to_json(&word(&text))),
         Shape::Time => scalar.text().and_then(|text| time::instant(&text)).map(|at| at.to_string()),
+        Shape::Day => scalar
+            .text()
+            .and_then(|text| time::day(&text).or_else(|| time::instant(&text)))
+            .map(|at| at.to_string()),
         Shape::Seconds => time::epoch(Some(scalar), Unit::Seconds).map(|at| at.to_string()),
         Shape::Flag => matches!(scalar, Scalar::Bool(_)).then(|| raw.get().to_owned()),
         Shape::Count => match scalar {
@@ -194,7 +201,11 @@ fn value(shape: Shape, raw: &RawValue, parent: &Parent, notes: &mut Notes) -> Op
             _ => None,
         },
         Shape::Texts => {
-            let texts = elements(raw.get())?.into_iter().map(|item| Scalar::of(item).text());
+            let texts = elements(raw.get())?.into_iter().map(|item| match Scalar::of(item) {
+                // The values that a chart is split by are of any type (OpenAPI of analytics).
+                Scalar::Number(number) => Some(number.into()),
+                other => other.text(),
+            });
             texts.collect::<Option<Vec<_>>>().map(|texts| to_json(&texts))
         }
         Shape::Rows(columns) => {
@@ -242,9 +253,8 @@ fn object_schema(columns: &[Column], required: &[&str]) -> String {
             false => format!(r#""type":["{kind}","null"]"#),
         };
         let shape = match column.shape {
-            Shape::Text | Shape::Id | Shape::Word => kind("string"),
-            Shape::Fixed(text) => format!(r#""type":"string","enum":[{}]"#, to_json(&text)),
-            Shape::Time | Shape::Seconds | Shape::Count => kind("integer"),
+            Shape::Text | Shape::Id | Shape::Word | Shape::Fixed(_) => kind("string"),
+            Shape::Time | Shape::Day | Shape::Seconds | Shape::Count => kind("integer"),
             Shape::Flag => kind("boolean"),
             Shape::Number => kind("number"),
             Shape::Texts => format!(r#"{},"items":{{"type":"string"}}"#, kind("array")),

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::MOST_ROWS;
-use super::item::{Body, Dates, Each, Item, Paging, Parent, Place};
+use super::item::{Body, Dates, Each, Item, Paging, Parent, Place, Shape};
 use super::row;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Object, Scalar, elements, to_json};
@@ -31,6 +31,14 @@ const LONGEST_IMPORTS: Millis = 29 * DAY;
 
 /// How often a list is begun anew whose cursor MoEngage no longer takes.
 const MOST_RESTARTS: u32 = 2;
+
+/// Why a list is left whose cursors MoEngage refuses again and again.
+const CURSORS_REFUSED: &str =
+    "MoEngage keeps refusing its own cursors, so that the list was not read to its end.";
+
+/// Why a run is cut short in which MoEngage refused one of several lists.
+const PARENT_REFUSED: &str =
+    "MoEngage refuses to list what belongs to at least one of those that were asked for.";
 
 /// A quota of fair use says nothing of when it opens again (OpenAPI of analytics, 428).
 const QUOTA_WAIT: Millis = 3_600_000;
@@ -99,7 +107,14 @@ impl Standing {
 
 impl State {
     fn write(&self, item: &Item) -> Result<Cursor, Failure> {
-        let Self { run, before, after, current, place, restarts, cut_short } = self;
+        let Self { run, before, place, restarts, cut_short, .. } = self;
+        // One name says enough, and a cursor has no room for two: that of the list that is being
+        // read, or before its first page that of the one before it, because an edit of the settings
+        // can make another the next.
+        let (after, current) = match place.has_begun() {
+            true => (&None, &self.current),
+            false => (&self.after, &None),
+        };
         let (before, after, current) = (to_json(before), to_json(after), to_json(current));
         let state = format!(
             r#"{{"run":{run},"before":{before},"after":{after},"current":{current},"place":{},"restarts":{restarts},"cut_short":{}}}"#,
@@ -122,8 +137,10 @@ impl State {
             Some(raw) if !Scalar::is_null(raw) => Some(Object::parse(raw.get())?),
             _ => None,
         };
+        // The run names observations: without it there is no going on.
+        state.raw("run")?;
         Some(Self {
-            run: page::value(state, "run")?,
+            run: page::value(state, "run").filter(|run| *run >= 0)?,
             before: page::optional(state, "before")?,
             after: page::text(state, "after")?,
             current: page::text(state, "current")?,
@@ -229,13 +246,22 @@ pub fn fetch(
         page.next = state.done(item);
         return Ok(page);
     };
-    let asked = Asked { settings, item, parent: &parent, now: request.now };
+    if !item.ask.path.iter().filter_map(|segment| row::of_parent(&parent, segment)).all(can_be_asked_for) {
+        let mut notes = Notes::default();
+        notes.add(Notice::ParentRefused);
+        page.notes = notes.into_list();
+        state.finished(item, End::Truncated(PARENT_REFUSED));
+        let more = state.parent(item, settings, reach.storage).is_some();
+        page.next = if more { Next::More(state.write(item)?) } else { state.done(item) };
+        return Ok(page);
+    }
+    let asked = Asked { settings, item, parent: &parent, now: request.now, most: budget(request) };
     let (call, window) = asked.request(&state);
     let response = client::exchange(reach.http, &call, settings.key_of(item).0)?;
     page.not_before = rate::not_before(&response, request.now);
     let mut notes = Notes::default();
     match asked.answer(&response) {
-        Ok(rows) => asked.take(&mut state, &rows, window, request, reach.storage, &mut page, &mut notes)?,
+        Ok(rows) => asked.take(&mut state, &rows, window, reach.storage, &mut page, &mut notes)?,
         Err(Refused::Quota) => {
             notes.add(Notice::QuotaUsedUp);
             page.notes = notes.into_list();
@@ -253,14 +279,26 @@ pub fn fetch(
         Err(Refused::Failure(failure))
             if state.place.has_begun()
                 && matches!(item.paging, Paging::Tokens { .. })
+                && matches!(failure.kind, FailureKind::VendorContract(_) | FailureKind::Gone)
                 && matches!(response.status, 400 | 404 | 410 | 422) =>
         {
-            if state.restarts >= MOST_RESTARTS {
-                return Err(failure);
-            }
             notes.add(Notice::CursorRefused);
+            // A run that would be refused for ever ends, so that the next one can begin.
+            if state.restarts >= MOST_RESTARTS {
+                state.finished(item, End::Truncated(CURSORS_REFUSED));
+            }
             state.restarts += 1;
             state.place = Standing::of(item, None).unwrap_or_default();
+        }
+        // MoEngage lists campaigns whose runs it doesn't give (OpenAPI of campaigns: only those of
+        // e-mail and push that were made by API have any). One of them must not stop the others.
+        Err(Refused::Failure(failure))
+            if matches!(failure.kind, FailureKind::VendorContract(_))
+                && matches!(response.status, 400 | 404 | 422)
+                && !matches!(item.each, Each::Once) =>
+        {
+            notes.add(Notice::ParentRefused);
+            state.finished(item, End::Truncated(PARENT_REFUSED));
         }
         Err(Refused::Failure(failure)) => return Err(failure),
     }
@@ -276,6 +314,8 @@ struct Asked<'a> {
     item: &'static Item,
     parent: &'a Parent,
     now: Millis,
+    /// Records that the host takes.
+    most: usize,
 }
 
 /// Why there are no rows.
@@ -296,16 +336,9 @@ struct Answer<'r> {
     response: &'r HttpResponse,
 }
 
-impl<'r> Answer<'r> {
-    fn empty(response: &'r HttpResponse) -> Self {
-        let (stated, onward) = (Stated::default(), Onward { more: None, token: None });
-        Self { rows: Vec::new(), pointer: String::new(), stated, onward, response }
-    }
-}
-
 impl Asked<'_> {
     fn request(&self, state: &State) -> (HttpRequest, Option<Window>) {
-        let Self { settings, item, parent, now } = *self;
+        let Self { settings, item, parent, now, .. } = *self;
         let filled = |text: &'static str| row::of_parent(parent, text).unwrap_or(text);
         let path: Vec<&str> = item.ask.path.iter().map(|segment| filled(segment)).collect();
         let mut call = client::request(settings, settings.key_of(item).1, item.ask.method, &path);
@@ -397,22 +430,22 @@ impl Asked<'_> {
             let whole = || serde_json::from_str(text).ok();
             let found: Option<&RawValue> =
                 if item.rows.is_empty() { whole() } else { at(&object, item.rows) };
-            let Some(found) = found else {
-                return if lacks_rows(item, &object) {
-                    Ok(Answer::empty(response))
-                } else {
-                    Err(unexpected())
-                };
+            let rows = match found.filter(|found| !Scalar::is_null(found)) {
+                None => lacks_rows(item, &object).then(Vec::new),
+                Some(found) if item.single && item.rows.is_empty() => {
+                    holds_its_lists(item, &object).then_some(vec![found])
+                }
+                Some(found) if item.single => Object::parse(found.get()).map(|_| vec![found]),
+                Some(found) => elements(found.get()),
             };
-            let rows = match item.single {
-                true => Object::parse(found.get()).map(|_| vec![found]),
-                false => elements(found.get()),
-            };
-            let rows = rows.ok_or_else(unexpected)?;
-            let (stated, onward) = self.rest(&object).ok_or_else(unexpected)?;
+            let rows: Vec<&RawValue> = rows.ok_or_else(unexpected)?;
+            let (stated, onward) = self.rest(&object, rows.len() as u64).ok_or_else(unexpected)?;
             (rows, stated, onward)
         };
-        if rows.len() > MOST_ROWS {
+        // Only a walk chooses how many rows come; all others come as they are or not at all.
+        let most =
+            if matches!(item.paging, Paging::Walk { .. }) { MOST_ROWS } else { self.most.min(MOST_ROWS) };
+        if rows.len() > most {
             return Err(Refused::Failure(Failure::vendor_contract(
                 &response.body,
                 "too-many-rows",
@@ -424,16 +457,22 @@ impl Asked<'_> {
     }
 
     /// What an answer says of the rest of the list; nothing where it should and doesn't.
-    fn rest(&self, object: &Object<'_>) -> Option<(Stated, Onward)> {
+    fn rest(&self, object: &Object<'_>, rows: u64) -> Option<(Stated, Onward)> {
         let (mut stated, mut onward) = (Stated::default(), Onward { more: None, token: None });
         match self.item.paging {
             Paging::Whole | Paging::Walk { .. } => {}
-            Paging::Numbered { total, more, .. } => {
+            Paging::Numbered { total, more, size, .. } => {
                 stated.total = at(object, total).and_then(|raw| raw.get().trim_matches('"').parse().ok());
                 stated.more = at(object, more).and_then(|raw| flag(raw));
                 let says = !total.is_empty() || !more.is_empty();
                 if says && stated.total.is_none() && stated.more.is_none() {
                     return None;
+                }
+                // OpenAPI of e-mail templates 1: "the number of templates returned", which may be
+                // those of the page. So a full page is no end, and its own number says nothing.
+                if stated.more.is_none() && stated.total.is_some() && rows >= u64::from(size) {
+                    stated.more = Some(true);
+                    stated.total = stated.total.filter(|total| *total != rows);
                 }
             }
             Paging::Tokens { onward: place, .. } => {
@@ -454,14 +493,12 @@ impl Asked<'_> {
         state: &mut State,
         answer: &Answer<'_>,
         window: Option<Window>,
-        request: &PageRequest,
         storage: &mut dyn Storage,
         page: &mut Page,
         notes: &mut Notes,
     ) -> Result<(), Failure> {
         let rows = &answer.rows;
         let names: Vec<u64> = rows.iter().map(|row| row::name(self.item, row)).collect();
-        let budget = usize::try_from(request.budget).unwrap_or(usize::MAX);
         let mut taken: Vec<usize> = (0..rows.len()).collect();
         let sample = &answer.response.body;
         let repeating = |_: Repeating| broken(sample, Broken::Repeating);
@@ -475,7 +512,7 @@ impl Asked<'_> {
                          nothing.",
                     ));
                 }
-                let turn = walk.turn(window, &names, budget).map_err(repeating)?;
+                let turn = walk.turn(window, &names, self.most).map_err(repeating)?;
                 taken = turn.rows;
                 turn.end
             }
@@ -534,8 +571,25 @@ fn broken(sample: &[u8], why: Broken) -> Failure {
     Failure::vendor_contract(sample, code, message)
 }
 
+/// Records that the host takes now.
+fn budget(request: &PageRequest) -> usize {
+    usize::try_from(request.budget).unwrap_or(usize::MAX)
+}
+
+/// True for an id that can stand in a path as one segment; hosts refuse the others, because servers
+/// differ in how they read them.
+fn can_be_asked_for(id: &str) -> bool {
+    !matches!(id, "" | "." | "..") && !id.chars().any(|c| matches!(c, '/' | '\\') || c.is_control())
+}
+
+/// True where what an object is made of is there: without it any object would be one.
+fn holds_its_lists(item: &Item, object: &Object<'_>) -> bool {
+    let mut lists = item.columns.iter().filter(|column| matches!(column.shape, Shape::Rows(_)));
+    lists.all(|column| object.raw(column.from).is_some_and(|list| elements(list.get()).is_some()))
+}
+
 /// True where one thing was answered without the list that it may have: what is empty is left out
-/// (OpenAPI of flows requires no `versions`; MD:api/flows/flow-analytics.yaml: "omitted entirely").
+/// or null (OpenAPI of flows requires no `versions`; MD:api/flows/flow-analytics.yaml: "omitted entirely").
 fn lacks_rows(item: &Item, object: &Object<'_>) -> bool {
     let Some((_, above)) = item.rows.split_last() else { return false };
     let there = at(object, above).is_some_and(|raw| Object::parse(raw.get()).is_some());

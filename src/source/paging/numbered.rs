@@ -57,12 +57,14 @@ impl Numbered {
         if first {
             self.total = stated.total;
         } else {
-            self.moved |= stated.total != self.total;
+            // A page that says nothing of the whole list contradicts nothing.
+            self.moved |= stated.total.zip(self.total).is_some_and(|(now, then)| now != then);
         }
         let more = match stated {
             Stated { more: Some(more), .. } => more,
             Stated { pages: Some(pages), .. } => self.read < pages,
-            Stated { total: Some(total), .. } => self.rows < total,
+            // A count that is below what has come already counts something else, or an older list.
+            Stated { total: Some(total), .. } if self.rows <= total => self.rows < total,
             _ => !rows.is_empty(),
         };
         if more {
