@@ -17,7 +17,9 @@ use described::deviations::{self, Deviation};
 use described::proxy::Proxy;
 use host_harness::store::runs::{backfill_key, resource_key};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use sources::*;
+use stand_ins::faults::{Fault, Rule};
 use stand_ins::journal::Exchange;
 use stand_ins::moengage::alerts::{Alert, AlertTarget, AlertType};
 use stand_ins::moengage::connector_campaign::{Connector, Template};
@@ -27,9 +29,6 @@ use stand_ins::moengage::segment_sync::{Destination, Member, RunKind};
 use stand_ins::moengage::{self, Access, Campaign, Family, Generator, MoEngage, Table, Target};
 
 const DAY: i64 = 86_400_000;
-/// Requests of one call until its rate window has to be full. Windows that are wider are not
-/// filled here.
-const MOST_REQUESTS: usize = 1_100;
 
 /// Everything that the connector can be told to read and to take.
 fn everything() -> Setting {
@@ -42,6 +41,9 @@ fn everything() -> Setting {
         "campaigns": { "created_since": "2020-01-01" },
         "catalogs": { "catalog-1": ["P001", "P002"] },
         "cards": { "users": ["user-000001"] },
+        // Of two keys that the documents name the stand-in knows one.
+        "key_for": { "cards": "campaigns", "coupons": "campaigns", "recommendations": "campaigns" },
+        "report_files": ["Report_test_20261120.zip"],
         "recommendations": {
             "a1b2c3d4e5f6a7b8c9d0e1f2": { "type": "trending_item", "users": ["user-000001"] }
         },
@@ -189,7 +191,13 @@ fn again(vendor: &MoEngage, exchange: &Exchange, user: &str, key: &str, app_key:
         let token = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{key}"));
         request = request.header("authorization", format!("Basic {token}"));
     }
-    if let Some(app_key) = app_key {
+    if exchange.headers.iter().any(|(name, _)| name == "signature") {
+        let file = exchange.path.rsplit('/').next().unwrap();
+        let digest = Sha256::digest(format!("{user}|{file}|{key}"));
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        request = request.header("signature", hex);
+    }
+    if let Some(app_key) = app_key.filter(|_| exchange.headers.iter().any(|(name, _)| name == "moe-appkey")) {
         request = request.header("moe-appkey", app_key);
     }
     let answer = match exchange.body.is_empty() {
@@ -209,26 +217,23 @@ fn key_of(slot: &str) -> &'static str {
     }
 }
 
-/// Every way in which the stand-in refuses each of these calls, with what it refused by. Calls
-/// whose rate window could not be filled are named.
-fn refusals() -> &'static (Vec<Exchange>, BTreeSet<String>) {
-    static REFUSALS: OnceLock<(Vec<Exchange>, BTreeSet<String>)> = OnceLock::new();
+/// Every way in which the stand-in refuses each of these calls.
+fn refusals() -> &'static [Exchange] {
+    static REFUSALS: OnceLock<Vec<Exchange>> = OnceLock::new();
     REFUSALS.get_or_init(|| {
         let operations = described::operations(&described::ours());
-        let slot = |name: &str| {
+        let options = moengage::Options { record_exchanges: true, ..moengage::Options::default() };
+        let mut all = Vec::new();
+        for (name, exchange) in one_of_each() {
+            let vendor = MoEngage::start(options.clone()).unwrap();
             let operation =
                 operations.iter().find(|operation| operation["path"].is_string() && call(operation) == name);
-            operation
-                .and_then(|operation| operation["slot"].as_str())
-                .unwrap_or_else(|| panic!("{name}"))
-                .to_owned()
-        };
-        let options = moengage::Options { record_exchanges: true, ..moengage::Options::default() };
-        let (mut all, mut open) = (Vec::new(), BTreeSet::new());
-        for (name, exchange) in one_of_each() {
-            // A workspace of its own, so that no window is full before its turn.
-            let vendor = MoEngage::start(options.clone()).unwrap();
-            let (key, ws) = (key_of(&slot(&name)), WORKSPACE);
+            let operation = operation.unwrap_or_else(|| panic!("{name} is not described"));
+            // Where two sources name two keys the stand-in knows one of them.
+            let keys = [&operation["slot"], &operation["other_slot"]].into_iter().filter_map(Value::as_str);
+            let ws = WORKSPACE;
+            let key = keys.map(key_of).find(|key| again(&vendor, exchange, ws, key, Some(ws)) != 401);
+            let key = key.unwrap_or_else(|| panic!("no key opens {name}"));
             again(&vendor, exchange, ws, "another key", Some(ws));
             again(&vendor, exchange, ws, key, None);
             again(&vendor, exchange, "another", key, Some("another"));
@@ -244,8 +249,9 @@ fn refusals() -> &'static (Vec<Exchange>, BTreeSet<String>) {
                 let garbled = Exchange { body: "[]".to_owned(), ..exchange.clone() };
                 again(&vendor, &garbled, ws, key, Some(ws));
             }
-            if !(0..MOST_REQUESTS).any(|_| again(&vendor, exchange, ws, key, Some(ws)) == 429) {
-                open.insert(name.clone());
+            for headers in [true, false] {
+                vendor.faults().add(Rule::any(Fault::rate_limited(headers)).times(1)).unwrap();
+                assert_eq!(again(&vendor, exchange, ws, key, Some(ws)), 429, "{name}");
             }
             for family in families {
                 vendor.set_key(family, None);
@@ -254,7 +260,7 @@ fn refusals() -> &'static (Vec<Exchange>, BTreeSet<String>) {
             let journal = vendor.journal();
             all.extend(journal.exchanges().filter(|exchange| exchange.status >= 400).cloned());
         }
-        (all, open)
+        all
     })
 }
 
@@ -329,13 +335,13 @@ fn push_connector_campaigns(world: &World, url: &str) {
     }
 }
 
-/// Whether a granted path of the manifest covers a path template. `*` is one segment, and `$` at
-/// the end says that nothing follows.
+/// Whether a granted path of the manifest covers a path template. `*` is one segment, `{setting}` a
+/// certain one, and `$` at the end says that nothing follows.
 fn covers(granted: &str, template: &str) -> bool {
     let (granted, whole) = granted.strip_suffix('$').map_or((granted, false), |granted| (granted, true));
     let (granted, template): (Vec<_>, Vec<_>) = (granted.split('/').collect(), template.split('/').collect());
     let fits = |(granted, own): (&&str, &&str)| match own.starts_with('{') {
-        true => *granted == "*",
+        true => *granted == "*" || granted.starts_with('{'),
         false => granted == own,
     };
     template.len() >= granted.len()
@@ -367,18 +373,16 @@ fn the_description_names_exactly_the_calls_that_the_manifest_grants() {
         assert!(operation["source"].as_str().is_some_and(|source| !source.is_empty()), "{operation}");
     }
     for (name, endpoint) in &granted {
-        let (methods, paths) =
-            (endpoint["methods"].as_array().unwrap(), endpoint["paths"].as_array().unwrap());
-        for (method, path) in methods.iter().flat_map(|method| paths.iter().map(move |path| (method, path))) {
-            let mut narrow = endpoint.clone();
-            (narrow["methods"], narrow["paths"]) = (json!([method]), json!([path]));
-            let used = calls.iter().any(|operation| grants(&narrow, operation));
-            assert!(
-                used,
-                "the endpoint {name} grants {method} {path}, which no call of the description uses"
-            );
+        for member in ["methods", "paths"] {
+            for one in endpoint[member].as_array().unwrap() {
+                let mut narrow = endpoint.clone();
+                narrow[member] = json!([one]);
+                let used = calls.iter().any(|operation| grants(&narrow, operation));
+                assert!(used, "the endpoint {name} grants {one}, which no call of the description uses");
+            }
         }
-        let slot = endpoint["auth"]["basic"]["slot"].as_str();
+        let auth = endpoint["auth"].as_object().unwrap().values().next().unwrap();
+        let slot = auth["slot"].as_str();
         for operation in calls.iter().filter(|operation| grants(endpoint, operation)) {
             let same = slot.is_none_or(|slot| operation["slot"] == slot || operation["other_slot"] == slot);
             assert!(same, "{name} opens {} with another key than it says", operation["path"]);
@@ -401,16 +405,14 @@ fn the_connectors_calls_and_their_answers_are_as_described_and_no_call_is_descri
 
 #[test]
 fn every_refusal_of_every_call_is_as_described() {
-    let (refusals, open) = refusals();
+    let refusals = refusals();
     assert_eq!(described::check(&described::ours(), refusals.iter().map(Seen::Refused)), Vec::<Value>::new());
-    let expected: BTreeSet<String> = deviations::WIDE_WINDOWS.iter().map(|name| (*name).to_owned()).collect();
-    assert_eq!(*open, expected, "calls whose rate window is wider than {MOST_REQUESTS} requests");
     for (name, _) in one_of_each() {
         let (method, path) = name.split_once(' ').unwrap();
         let of =
             |exchange: &&Exchange| exchange.method == method && is(&json!({"path": path}), &exchange.path);
         let statuses: BTreeSet<u16> = refusals.iter().filter(of).map(|exchange| exchange.status).collect();
-        assert!(statuses.is_superset(&BTreeSet::from([401, 403])), "{name}: {statuses:?}");
+        assert!(statuses.is_superset(&BTreeSet::from([401, 403, 429])), "{name}: {statuses:?}");
     }
 }
 
@@ -483,7 +485,7 @@ fn moengages_own_files_agree_with_every_exchange() {
             })
         };
         let called = calls().iter().filter(theirs).map(Seen::Call);
-        let refused = refusals().0.iter().filter(theirs).map(Seen::Refused);
+        let refused = refusals().iter().filter(theirs).map(Seen::Refused);
         let seen: Vec<Seen> = called.chain(refused).collect();
         covered += usize::from(!seen.is_empty());
         found.extend(described::check(file, seen));

@@ -2,9 +2,6 @@
 
 use serde_json::Value;
 
-/// Calls whose documented rate window takes more requests than a test sends.
-pub const WIDE_WINDOWS: &[&str] = &[];
-
 /// One point, or the same point of many calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deviation {
@@ -64,7 +61,7 @@ pub const OF_EXCHANGES: &[Deviation] = deviations! {
         "Two shapes as `oneOf` that share most members: the file's own examples fit both.";
     "POST /core-services/v1/campaigns/search", "body", "answer/200/body/*/status" =>
         "Upper case in the schema, `Active` in every example.";
-    "POST /core-services/v1/campaigns/search", "body", "answer/401/body/error/details/%" =>
+    "POST /core-services/v1/campaigns/", "body", "answer/401/body/error/details/%" =>
         "The example of a 401 nests a list with a code where the schema has a text.";
     "POST /v1/customers/export", "undocumented-query", "request/query/project_code" =>
         "Workspaces with projects need it (MD:user-guide/data/key-concepts/portfolio-data-ingestion-and-management.mdx).";
@@ -96,6 +93,10 @@ pub const OF_EXCHANGES: &[Deviation] = deviations! {
         "A date-time in the schema, one without a zone in the example.";
     "POST /v1.0/custom-templates/push/search", "body", "answer/200/body/data/*/%/basic_details%" =>
         "The example has an empty image and an empty block for the platform that a template is not for; the schema allows neither.";
+    "POST /v1.0/custom-templates/push/search", "body", "answer/400/body" =>
+        "The example has a code, the schema doesn't.";
+    "POST /v1.0/custom-templates/sms/search", "body", "answer/400/body" =>
+        "Two shapes in the file's examples, one in its schema.";
     "POST /v1/external/campaigns/content-blocks/search", "body", "answer/200/body/data/*" =>
         "Label and status are in the example only.";
 };
@@ -122,4 +123,6 @@ pub const OF_DESCRIPTIONS: &[Deviation] = deviations! {
         "In the example only, and among the filters.";
     "POST /v1.0/custom-templates/sms/search", "only ours has it", "answer/200/data/*/meta_info/template_source" =>
         "One shape for three kinds of templates; the files of the other two have it.";
+    "GET /campaign_reports/rest_api/{app_id}/{filename}", "theirs requires it", "request/header/signature" =>
+        "A scheme of security in ours, a parameter beside that in theirs.";
 };
