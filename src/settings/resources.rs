@@ -65,11 +65,11 @@ struct Family {
 const FAMILIES: [Family; 7] = [
     family("business_events", "business-events", (KeySlot::Data, "business-events-by-data")),
     family("catalog", "catalog", (KeySlot::Data, "catalog-by-data")),
-    family("cards", "cards", (KeySlot::Campaigns, "cards-by-campaigns")),
-    family("coupons", "coupon-lists", (KeySlot::Campaigns, "coupon-lists-by-campaigns")),
-    family("recommendations", "recommendations", (KeySlot::Campaigns, "recommendations-by-campaigns")),
-    family("email_templates_v1", "templates-v1", (KeySlot::Data, "templates-v1-by-data")),
-    family("analytics", "analytics", (KeySlot::Data, "analytics-by-data")),
+    family("cards", "cards", (KeySlot::Data, "cards-by-data")),
+    family("coupons", "coupon-lists", (KeySlot::Data, "coupon-lists-by-data")),
+    family("recommendations", "recommendations", (KeySlot::Data, "recommendations-by-data")),
+    family("email_templates_v1", "templates-v1", (KeySlot::Campaigns, "templates-v1-by-campaigns")),
+    family("analytics", "analytics", (KeySlot::Campaigns, "analytics-by-campaigns")),
 ];
 
 const fn family(name: &'static str, endpoint: &'static str, other: (KeySlot, &'static str)) -> Family {

@@ -1,10 +1,10 @@
 //! Which resources these settings have, and which reader serves a page of each.
 
-use super::page::{Page, PageRequest, Reach};
+use super::page::{Page, PageRequest, Position, Reach};
 use super::{campaigns, credentials, exports, inventory, reports, stats, users};
 use crate::failure::{Failure, FailureKind};
 use crate::profile::ResourceSpec;
-use crate::settings::Settings;
+use crate::settings::{KeySlot, Settings};
 
 /// Every resource of these settings.
 pub fn resources(settings: &Settings) -> Vec<ResourceSpec> {
@@ -30,6 +30,38 @@ pub fn fetch_page(
     if let Some(slot) = credentials::slot_of(settings, &request.resource) {
         return credentials::check(settings, slot, request, reach.http);
     }
+    read(settings, request, reach).map_err(|failure| match failure.kind {
+        FailureKind::Auth { .. } => told_apart(settings, request, reach, failure),
+        _ => failure,
+    })
+}
+
+/// A key that one family of calls refuses may be right for the others: MoEngage's documents name
+/// different keys for some families, and answer 401 to a missing scope as well. So the key's own
+/// check is made, and where that passes only this resource may not be read with it.
+fn told_apart(
+    settings: &Settings,
+    request: &PageRequest,
+    reach: &mut Reach<'_>,
+    refused: Failure,
+) -> Failure {
+    let FailureKind::Auth { slot: name } = &refused.kind else { return refused };
+    let Some(slot) = KeySlot::ALL.into_iter().find(|slot| slot.name() == name) else { return refused };
+    let check = PageRequest { position: Position::Start, ..request.clone() };
+    if credentials::check(settings, slot, &check, reach.http).is_err() {
+        return refused;
+    }
+    Failure::new(
+        FailureKind::Permission { slot: name.clone(), scope: request.resource.clone() },
+        "key-not-for-this",
+        format!(
+            "The {name} key is right for other calls and refused for this one; give it the permission, name another \
+             key under key_for, or switch the resource off under sync."
+        ),
+    )
+}
+
+fn read(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) -> Result<Page, Failure> {
     if let Some(item) = inventory::read_by(settings).find(|item| item.name == request.resource) {
         return inventory::fetch(settings, item, request, reach);
     }

@@ -76,7 +76,7 @@ pub const ITEMS: &[Item] = &[
         subject: Whom::Thing,
         by_default: true,
         endpoint: "templates-v1",
-        slot: KeySlot::Campaigns,
+        slot: KeySlot::Data,
         ask: Ask {
             method: Method::Get,
             path: &["v2", "email-templates"],

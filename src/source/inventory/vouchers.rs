@@ -78,7 +78,7 @@ pub const ITEMS: &[Item] = &[
         subject: Whom::Person,
         by_default: true,
         endpoint: "cards",
-        slot: KeySlot::Data,
+        slot: KeySlot::Campaigns,
         ask: Ask {
             method: Method::Post,
             path: &["v1", "cards", "fetch"],
@@ -121,7 +121,7 @@ pub const ITEMS: &[Item] = &[
         subject: Whom::Thing,
         by_default: true,
         endpoint: "coupon-lists",
-        slot: KeySlot::Data,
+        slot: KeySlot::Campaigns,
         ask: Ask {
             method: Method::Get,
             path: &["v1", "coupon-list"],
@@ -161,7 +161,7 @@ pub const ITEMS: &[Item] = &[
         subject: Whom::Thing,
         by_default: true,
         endpoint: "recommendations",
-        slot: KeySlot::Data,
+        slot: KeySlot::Campaigns,
         ask: Ask {
             method: Method::Post,
             path: &["v1", "recommendations", "{0}", "items"],
