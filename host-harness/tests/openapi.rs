@@ -41,8 +41,6 @@ fn everything() -> Setting {
         "campaigns": { "created_since": "2020-01-01" },
         "catalogs": { "catalog-1": ["P001", "P002"] },
         "cards": { "users": ["user-000001"] },
-        // Of two keys that the documents name the stand-in knows one.
-        "key_for": { "cards": "campaigns", "coupons": "campaigns", "recommendations": "campaigns" },
         "report_files": ["Report_test_20261120.zip"],
         "recommendations": {
             "a1b2c3d4e5f6a7b8c9d0e1f2": { "type": "trending_item", "users": ["user-000001"] }
