@@ -333,10 +333,12 @@ fn read(
         return Ok(None);
     }
     if inventory::needs(settings, PARENTS) {
-        // A run names its campaign; a periodic one has runs, or will have.
+        // A run names its campaign; a periodic one has runs, or will have. They are asked for by V1,
+        // whose `campaign_id` is the document's id of V5 (both are ObjectIds in the OpenAPI files).
         let periodic =
             body.delivery_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("PERIODIC"));
-        let parent = body.parent_id.as_ref().or(periodic.then_some(&body.campaign_id));
+        let own = body.id.as_ref().unwrap_or(&body.campaign_id);
+        let parent = body.parent_id.as_ref().or(periodic.then_some(own));
         parent.into_iter().for_each(|id| inventory::remember(reach.storage, PARENTS, id, notes));
     }
     campaign_row::record(settings, &body, state.run, now).map(Some)

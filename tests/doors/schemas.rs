@@ -203,8 +203,8 @@ pub fn everything() -> Value {
 /// For each family that two sources give two keys, the one that is not the default.
 pub fn other_keys() -> Value {
     json!({
-        "business_events": "data", "catalog": "data", "email_templates_v1": "data", "analytics": "data",
-        "cards": "campaigns", "coupons": "campaigns", "recommendations": "campaigns"
+        "business_events": "data", "catalog": "data", "cards": "data", "coupons": "data",
+        "recommendations": "data", "email_templates_v1": "campaigns", "analytics": "campaigns"
     })
 }
 

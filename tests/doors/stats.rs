@@ -68,8 +68,11 @@ fn days(counter: &Counter) -> Vec<&str> {
     days
 }
 
-/// The records of one campaign's entry.
-fn campaign(id: &str, entries: Value) -> Result<(Vec<Record>, Vec<(String, String)>, Vec<String>), Failure> {
+/// Records, rejects by pointer and code, names of notes.
+type Told = (Vec<Record>, Vec<(String, String)>, Vec<String>);
+
+/// What becomes of one campaign's entry.
+fn campaign(id: &str, entries: Value) -> Result<Told, Failure> {
     let data = BTreeMap::from([(id, entries)]);
     let page = first(STATS, ok(&json!({"total_campaigns": 1, "total_pages": 1, "data": data})))?;
     for record in &page.records {

@@ -13,6 +13,7 @@ pub mod rate_headers;
 pub mod sigv4;
 pub mod spool;
 pub mod transport;
+mod unzip;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -463,7 +463,7 @@ impl Asked<'_> {
             Paging::Whole | Paging::Walk { .. } => {}
             Paging::Numbered { total, more, size, .. } => {
                 stated.total = at(object, total).and_then(|raw| raw.get().trim_matches('"').parse().ok());
-                stated.more = at(object, more).and_then(|raw| flag(raw));
+                stated.more = at(object, more).and_then(flag);
                 let says = !total.is_empty() || !more.is_empty();
                 if says && stated.total.is_none() && stated.more.is_none() {
                     return None;

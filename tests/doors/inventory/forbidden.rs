@@ -60,7 +60,7 @@ fn stuffed(value: &Value, count: &mut usize) -> Value {
                 *count += 1;
                 let canary = format!("canary-{count}");
                 let nested = json!([{"text": canary}, canary]);
-                full.insert((*key).to_owned(), if *count % 2 == 0 { json!(canary) } else { nested });
+                full.insert((*key).to_owned(), if count.is_multiple_of(2) { json!(canary) } else { nested });
             }
             Value::Object(full)
         }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{answered, first, ok, resources, samples, unit, vendor};
+use crate::reach::is_check;
 use crate::schemas::{everything, known_ids};
 use crate::{NOW, parse};
 
@@ -262,5 +263,25 @@ proptest! {
             Ok(page) => prop_assert!(page.records.is_empty() && page.rejects.is_empty()),
             Err(failure) => prop_assert!(!failure.code.is_empty() && !failure.message.is_empty()),
         }
+    }
+}
+
+/// Two sources name two keys for some families, so a refusal of one family says nothing of the key
+/// until the key was tried by itself.
+#[test]
+fn n17_a_key_that_only_one_family_refuses_is_no_refused_key() {
+    for resource in resources() {
+        let own = resource.slot.clone().unwrap();
+        let http = &mut vendor(|request| match is_check(request) {
+            // The documented answers of the three checks.
+            true if own == "campaigns" => answered(200, "[]"),
+            true => answered(200, r#"{"status":"success","data":[]}"#),
+            false => answered(401, ""),
+        });
+        let from = (Position::Start, 1_000, NOW);
+        let failure = unit(&parse(&everything()), &resource.name, http, &mut known_ids(), from).unwrap_err();
+        assert_eq!(failure.code, "key-not-for-this", "{}", resource.name);
+        assert_eq!(failure.kind, FailureKind::Permission { slot: own.clone(), scope: resource.name.clone() });
+        assert_eq!(http.asked.len(), 2, "the read and the check");
     }
 }
