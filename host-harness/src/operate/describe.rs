@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::contract::{AttributeType, Nature, Profile, ResourceSpec, SyncMode};
 use crate::manifest::digest::{Encoding, Method, Part, PathPart};
-use crate::manifest::{Auth, Endpoint, Manifest, OriginPart, Text, Variable};
+use crate::manifest::{Auth, Endpoint, Manifest, OriginPart, Segment, Text, Variable};
 
 /// Values of a variable that get a row of their own; a longer list is printed as one.
 const ROWS_OF_HOSTS: usize = 12;
@@ -121,9 +121,11 @@ fn endpoints(manifest: &Manifest) -> String {
     for (name, endpoint) in &manifest.endpoints {
         let calls = endpoint.methods.iter().flat_map(|method| {
             endpoint.paths.iter().map(move |path| {
-                let path: String = path.iter().map(|segment| format!("/{segment}")).collect();
+                let below = if path.last() == Some(&Segment::End) { "" } else { " and below" };
+                let segments = path.iter().filter(|segment| **segment != Segment::End);
+                let path: String = segments.map(|segment| format!("/{segment}")).collect();
                 let path = if path.is_empty() { "/" } else { &path };
-                code(format!("{method} {path}"))
+                format!("{}{below}", code(format!("{method} {path}")))
             })
         });
         table.row(&[

@@ -326,7 +326,9 @@ async fn process<V: Vendor>(
         };
         entry.status = result.as_ref().map(|reply| reply.status);
         let seq = held.journal.push(entry);
-        if let (None, Some(reply)) = (rule, &result) {
+        // What a fault answers is not the vendor's, but for a limit, which has its words.
+        let own = rule.is_none() || matches!(fault.answer, Answer::RateLimited { .. });
+        if let (true, Some(reply)) = (own, &result) {
             held.journal.exchanged(|| exchange(&request, reply));
         }
         if effect == Effect::Late {

@@ -126,7 +126,7 @@ impl Journal {
         }
     }
 
-    /// Records every exchange from now on that no fault changes.
+    /// Records every exchange from now on that no fault changes, and limits that a fault sets.
     pub(crate) fn record_exchanges(&mut self) {
         self.exchanges.get_or_insert_default();
     }

@@ -6,7 +6,7 @@ mod bench;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench::{TOKEN, authorized, read_all, request, start, status};
 use host_harness::intake::Options;
@@ -86,7 +86,7 @@ fn w05_a_signed_body_is_verified_over_its_raw_bytes() {
 #[test]
 fn w06_bytes_that_are_no_text_pass_through() {
     let bench = start(Options::default());
-    let body: Vec<u8> = [b"\xef\xbb\xbf\r\n\xff\xfe\x00".as_slice(), &[0x80; 70_000]].concat();
+    let body: Vec<u8> = [b"\xef\xbb\xbf\r\n\xff\xfe\x00".as_slice(), &[0x80; 70_000], b" \r\n"].concat();
     assert_eq!(status(&bench.post("streams", &authorized(), &body)), 200);
     assert_eq!(bench.journal.kept()[0].body, body);
 }
@@ -129,7 +129,9 @@ fn w08_a_slow_body_is_408_and_a_slow_head_is_closed() {
     let bench = start(Options { head_deadline: short, body_deadline: short, ..Options::default() });
     let mut bytes = request("streams", &authorized(), b"abcdef");
     bytes.truncate(bytes.len() - 1);
+    let began = Instant::now();
     assert_eq!(status(&bench.raw(&bytes)), 408);
+    assert!(began.elapsed() < Duration::from_secs(5), "the deadline is the one that was given");
     let answer = bench.raw(b"POST /in/x/y HTTP/1.1\r\nHost: a\r\nX-Slow");
     assert_ne!(status(&answer), 200);
     assert_eq!(bench.raw(b""), "", "an idle connection is closed too");

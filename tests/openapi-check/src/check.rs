@@ -11,16 +11,22 @@ use crate::operation::Operation;
 use crate::schema::standing_alone;
 
 /// Headers that belong to HTTP and to the transport, not to an API.
-const OF_HTTP: [&str; 12] = [
+const OF_HTTP: [&str; 18] = [
     "accept",
     "accept-encoding",
+    "accept-ranges",
     "authorization",
     "connection",
     "content-encoding",
     "content-length",
+    "content-range",
     "content-type",
     "date",
+    "etag",
     "host",
+    "if-match",
+    "if-none-match",
+    "range",
     "server",
     "transfer-encoding",
     "user-agent",

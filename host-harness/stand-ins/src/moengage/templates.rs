@@ -28,6 +28,8 @@ struct Channel {
     filters: &'static [&'static str],
     /// Whether a part of a name finds it.
     partial: bool,
+    /// Members of `meta_info` that its file does not have: filters know them, no answer shows them.
+    hidden: &'static [&'static str],
 }
 
 /// moengage: the OpenAPI file of each channel.
@@ -43,30 +45,35 @@ const EMAIL: Channel = Channel {
         "is_count_required",
     ],
     partial: false,
+    hidden: &["channel", "template_source", "template_type"],
 };
 const SMS: Channel = Channel {
     table: Table::SmsTemplates,
     path: "/v1.0/custom-templates/sms/search",
     filters: &["template_ids"],
     partial: true,
+    hidden: &["template_source"],
 };
 const PUSH: Channel = Channel {
     table: Table::PushTemplates,
     path: "/v1.0/custom-templates/push/search",
     filters: &["template_ids", "platform", "template_style"],
     partial: true,
+    hidden: &["created_by"],
 };
 const ON_SITE: Channel = Channel {
     table: Table::OnSiteTemplates,
     path: "/v1.0/custom-templates/osm/search",
     filters: &["template_id", "external_template_ids"],
     partial: false,
+    hidden: &[],
 };
 const IN_APP: Channel = Channel {
     table: Table::InAppTemplates,
     path: "/v1.0/custom-templates/inapp/search",
     filters: &["template_ids"],
     partial: false,
+    hidden: &[],
 };
 
 macro_rules! limit {
@@ -382,6 +389,17 @@ impl Workspace {
         found.sort_by(|one, other| search.order(one, other));
         let id = |row: &&Value| at(row, "/external_template_id").to_owned();
         let page = self.pages.cut(channel.path, found, Slice::page(search.page, search.entries), id);
-        page.reply(&json!({"data": page.rows}))
+        let shown: Vec<Value> = page.rows.iter().map(|row| channel.shown(row)).collect();
+        page.reply(&json!({"data": shown}))
+    }
+}
+
+impl Channel {
+    fn shown(&self, row: &Value) -> Value {
+        let mut row = row.clone();
+        if let Some(meta) = row["meta_info"].as_object_mut() {
+            meta.retain(|name, _| !self.hidden.contains(&name.as_str()));
+        }
+        row
     }
 }
