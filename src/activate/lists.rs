@@ -51,7 +51,7 @@ fn list_name(body: &MembershipBody) -> String {
     let name = body.sync_name.as_deref().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
     match name.trim() {
-        "" => body.sync_id.clone(),
+        "" => body.sync_id.trim().to_owned(),
         name => format!("{name} ({})", body.sync_id),
     }
 }

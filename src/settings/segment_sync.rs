@@ -244,11 +244,12 @@ fn number(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<u64> {
 /// A name of a list or folder.
 fn name(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<String> {
     let text = problems.text(path, raw)?;
-    if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+    let length = text.chars().count();
+    if !(1..=200).contains(&length) || text.trim() != text || text.chars().any(char::is_control) {
         problems.add(
             "bad-list-name",
             path,
-            "It is not 1 to 200 characters on one line.",
+            "It is not 1 to 200 characters on one line, without spaces around them.",
             "Write the name as it stands at Brevo.",
         );
         return None;
