@@ -61,6 +61,7 @@ fn w15_a_repeated_delivery_has_the_same_id_and_another_alert_has_not() {
         ("/alert_triggered_at", json!("2025-03-22T23:59:00Z")),
         ("/entity_data/content/0/current_value", json!(71)),
         ("/entity_data/content/0/campaign_id", json!("c9")),
+        ("/entity_data/content/0/campaign_id", json!(["6287a9d1f2"])),
         ("/entity_data", Value::Null),
         ("/alert_evaluation_criteria/name", json!("CTR")),
     ] {
