@@ -1,15 +1,18 @@
 //! The connectors that a host has: the one it was built with, and those that the operator adds.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::config::{ConnectorConfig, HostConfig};
 use crate::contract::{Problem, Profile};
 use crate::embedded;
 use crate::manifest::Manifest;
 use crate::plugin::{ConfigureError, LoadError, Plugin, Runtime, RuntimeError, RuntimeOptions};
-use crate::secrets::SlotSecrets;
+use crate::secrets::LiveSecrets;
 
 /// Connectors that come with the host.
 pub const BUILT_IN: &[&str] = &["moengage"];
@@ -149,12 +152,45 @@ pub fn profile(plugin: &Plugin, config: &ConnectorConfig) -> Result<Arc<Profile>
             remedy: format!("Write `\"${{NAME}}\"` for the key that names the slot `{}`.", slot.name),
         })
         .collect();
-    if missing.is_empty() { Ok(profile) } else { Err(ConfigureError::Settings(missing)) }
+    let problems: Vec<Problem> = missing.into_iter().chain(unlisted(plugin, config, &profile)).collect();
+    if problems.is_empty() { Ok(profile) } else { Err(ConfigureError::Settings(problems)) }
+}
+
+/// Surfaces that are to take webhooks only from listed addresses, although none is listed: that
+/// would refuse everything.
+fn unlisted(plugin: &Plugin, config: &ConnectorConfig, profile: &Profile) -> Vec<Problem> {
+    let settings = serde_json::from_str(&config.settings_json).unwrap_or(Value::Null);
+    let problem = |(index, name): (usize, &String)| {
+        let path = format!("only_listed_senders[{index}]");
+        let known = profile.surfaces.iter().any(|surface| surface.name == *name);
+        let listed = senders(plugin.manifest(), &settings, name).is_some();
+        let (code, message, remedy) = match (known, listed) {
+            (true, true) => return None,
+            (true, false) => (
+                "senders-not-listed",
+                format!("the vendor names no addresses that it sends `{name}` from under these settings"),
+                "Take the surface out of the list; its secret is checked all the same.".to_owned(),
+            ),
+            (false, _) => {
+                let all: Vec<_> = profile.surfaces.iter().map(|surface| surface.name.as_str()).collect();
+                (
+                    "unknown-surface",
+                    format!("these settings have no surface `{name}`"),
+                    format!("Write one of: {}.", all.join(", ")),
+                )
+            }
+        };
+        Some(Problem { code: code.into(), path, message, remedy })
+    };
+    config.only_listed_senders.iter().enumerate().filter_map(problem).collect()
+}
+
+/// The addresses that a vendor sends a surface's webhooks from, where its manifest lists them.
+pub fn senders(manifest: &Manifest, settings: &Value, surface: &str) -> Option<Vec<IpAddr>> {
+    manifest.senders.as_ref()?.of(surface, settings)
 }
 
 /// The live secrets of a tenant's connector.
-pub fn secrets(config: &ConnectorConfig) -> SlotSecrets {
-    config.slots.iter().fold(SlotSecrets::new(), |secrets, (name, slot)| {
-        secrets.with(name, [Some(slot.current.clone()), slot.previous.clone()].into_iter().flatten())
-    })
+pub fn secrets(config: &ConnectorConfig) -> LiveSecrets {
+    LiveSecrets::new(&config.slots)
 }

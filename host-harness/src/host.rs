@@ -5,6 +5,7 @@
 //! | intake's own | verify, make durable, answer |
 //! | `units` | run and commit units of work |
 //! | `delivery` | one account's actions, in lanes |
+//! | `secrets` | see which files of secrets changed |
 //! | `housekeeping` | prune what retention lets go |
 
 pub(crate) mod assembly;
@@ -13,11 +14,14 @@ pub(crate) mod workers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::HostConfig;
 use crate::connectors::{Connector, ConnectorError};
 use crate::contract::Problem;
 use crate::intake::Intake;
+use crate::pipeline::Pipeline;
+use crate::secrets::LiveSecrets;
 use crate::store::StoreError;
 
 pub use units::Units;
@@ -110,6 +114,8 @@ pub struct Host {
     intake: Option<Intake>,
     workers: workers::Workers,
     addresses: Vec<WebhookAddress>,
+    secrets: Vec<Arc<LiveSecrets>>,
+    pipeline: Arc<Pipeline>,
 }
 
 impl Host {
@@ -118,7 +124,20 @@ impl Host {
         let parts = assembly::assemble(config, connectors)?;
         let workers = workers::start(&parts)?;
         let (intake, addresses) = assembly::listen(config, &parts)?;
-        Ok(Self { intake: Some(intake), workers, addresses })
+        Ok(Self {
+            intake: Some(intake),
+            workers,
+            addresses,
+            secrets: parts.secrets,
+            pipeline: parts.pipeline,
+        })
+    }
+
+    /// Reads every secret again. What is replaced is used from now on, and a key that was refused
+    /// is tried again.
+    pub fn reload_secrets(&self) {
+        self.secrets.iter().for_each(|secrets| secrets.reload_all());
+        self.pipeline.try_keys_now();
     }
 
     /// Where webhooks come in.

@@ -20,6 +20,7 @@ pub mod host;
 pub mod intake;
 pub mod json;
 pub mod manifest;
+pub mod networks;
 pub mod operate;
 pub mod people;
 pub mod pipeline;

@@ -8,6 +8,7 @@ pub mod digest;
 mod grammar;
 pub mod inbound;
 mod parse;
+pub mod senders;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::contract::Problem;
 use digest::Digest;
 pub(crate) use grammar::{is_dns_label, is_host_header, is_kebab, is_token};
+use senders::Senders;
 
 /// A checked manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,9 @@ pub struct Manifest {
     pub endpoints: BTreeMap<String, Endpoint>,
     /// By the name that a surface's `verification` uses.
     pub inbound: BTreeMap<String, Auth>,
+    /// Where webhooks come from, as far as the vendor says so. Only looked at where a tenant asks
+    /// for it.
+    pub senders: Option<Senders>,
 }
 
 /// A place that the connector may call.

@@ -22,11 +22,21 @@ pub enum Payload {
     SetSuppression(SetSuppression),
     /// `brevo/track-event`
     TrackEvent(TrackEvent),
+    /// `brevo/join-list`
+    JoinList(ListMembership),
+    /// `brevo/leave-list`
+    LeaveList(ListMembership),
 }
 
 /// Names of the registry, in the order of [`Payload`].
-pub const NAMES: [&str; 4] =
-    ["brevo/upsert-contact", "brevo/set-consent", "brevo/set-suppression", "brevo/track-event"];
+pub const NAMES: [&str; 6] = [
+    "brevo/upsert-contact",
+    "brevo/set-consent",
+    "brevo/set-suppression",
+    "brevo/track-event",
+    "brevo/join-list",
+    "brevo/leave-list",
+];
 
 /// Creates or updates the person's contact. The addresses come from the action's subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,6 +129,67 @@ pub struct TrackEvent {
     pub properties: serde_json::Map<String, Value>,
 }
 
+/// A person is, or is no longer, in a list at Brevo. It is a state: of several words about one
+/// person and list the newest holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListMembership {
+    /// Which list.
+    pub list: ListRef,
+    /// The tenant's word that nothing starts at Brevo when somebody joins the list. The host can't
+    /// see automations, so without it every join may start one.
+    #[serde(default)]
+    pub inert: bool,
+}
+
+/// How a list is named. More kinds may come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum ListRef {
+    /// One that exists at Brevo; it is never created.
+    Existing(ExistingList),
+    /// One that is found by its name and folder, and created where there is none.
+    Named(NamedList),
+}
+
+/// `{"id": 5}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExistingList {
+    /// Brevo's number.
+    pub id: i64,
+}
+
+/// `{"name": "...", "folder": "..."}`. Both are compared as they are, in case and blanks too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedList {
+    /// The list's name.
+    pub name: String,
+    /// The name of its folder: Brevo has no list without one (OpenAPI `POST /contacts/lists`).
+    pub folder: String,
+}
+
+impl ListRef {
+    fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Existing(list) if list.id < 1 => Some("a list's number is positive"),
+            Self::Existing(_) => None,
+            Self::Named(list) if !is_list_name(&list.name) => Some("the name of the list can't be used"),
+            Self::Named(list) if !is_list_name(&list.folder) => Some("the name of the folder can't be used"),
+            Self::Named(_) => None,
+        }
+    }
+}
+
+/// Brevo documents no rule for names of lists and folders, so this one is strict: what would look
+/// the same to a person is not a second list.
+fn is_list_name(name: &str) -> bool {
+    let length = name.chars().count();
+    (1..=400).contains(&length) && name.trim() == name && !name.chars().any(char::is_control)
+}
+
 /// Why an action is not admitted. Its record is quarantined.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Inadmissible {
@@ -156,6 +227,8 @@ impl Payload {
             "brevo/set-consent" => Self::SetConsent(serde_json::from_str(json).map_err(bad)?),
             "brevo/set-suppression" => Self::SetSuppression(serde_json::from_str(json).map_err(bad)?),
             "brevo/track-event" => Self::TrackEvent(serde_json::from_str(json).map_err(bad)?),
+            "brevo/join-list" => Self::JoinList(serde_json::from_str(json).map_err(bad)?),
+            "brevo/leave-list" => Self::LeaveList(serde_json::from_str(json).map_err(bad)?),
             _ => return Err(Inadmissible::UnknownName),
         })
     }
@@ -191,6 +264,10 @@ impl Payload {
                 }
                 Ok(())
             }
+            Self::JoinList(to) | Self::LeaveList(to) => match to.list.fault() {
+                Some(fault) => Err(Inadmissible::Payload(fault.into())),
+                None => Ok(()),
+            },
             Self::SetConsent(_) | Self::SetSuppression(_) => Ok(()),
         }
     }

@@ -290,3 +290,33 @@ fn an_endpoint_may_leave_its_origin_to_the_operator() {
     empty["origin"] = json!("");
     assert_eq!(after("/endpoints/files", empty), one("bad-origin", "endpoints.files.origin"));
 }
+
+#[test]
+fn senders_are_addresses_by_surface_and_setting_and_never_an_empty_list() {
+    let manifest = Manifest::parse(host_harness::embedded::MANIFEST).unwrap();
+    let senders = manifest.senders.unwrap();
+    let of = |surface: &str, center: &str| {
+        let listed = senders.of(surface, &json!({ "data_center": center }))?;
+        Some(listed.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(of("streams", "02"), Some(vec!["18.195.110.23".to_owned()]));
+    assert_eq!(of("connector-campaigns", "01").unwrap().len(), 9);
+    // What MoEngage calls "NA" is not an empty list, which would let nobody in.
+    for (surface, center) in
+        [("segment-sync", "02"), ("connector-campaigns", "05"), ("streams", "101"), ("x", "01")]
+    {
+        assert_eq!(of(surface, center), None, "{surface} {center}");
+    }
+    let bad = |value: Value| after("/senders", value);
+    for value in [
+        json!([]),
+        json!({ "by": "data_center" }),
+        json!({ "by": "", "surfaces": {} }),
+        json!({ "by": "a", "surfaces": { "streams": { "01": [] } } }),
+        json!({ "by": "a", "surfaces": { "streams": { "01": ["example.com"] } } }),
+        json!({ "by": "a", "surfaces": { "streams": { "01": ["10.0.0.0/8"] } } }),
+        json!({ "by": "a", "surfaces": {}, "more": 1 }),
+    ] {
+        assert_eq!(bad(value.clone()), one("bad-senders", "senders"), "{value}");
+    }
+}

@@ -190,3 +190,91 @@ fn h16_a_page_that_kills_the_host_every_time_is_put_aside() {
     assert_eq!((due, result.as_deref(), code.as_deref()), (None, Some("failed"), Some("unit-kills-host")));
     assert_eq!(host.letters().len(), 1);
 }
+
+/// How often the guest was asked, while host time goes on in steps.
+fn asked_in(host: &TestHost, steps: usize, step: i64, asked: &std::sync::atomic::AtomicUsize) -> usize {
+    let before = asked.load(std::sync::atomic::Ordering::SeqCst);
+    for _ in 0..steps {
+        host.clock.advance(step);
+        host.settle();
+    }
+    asked.load(std::sync::atomic::Ordering::SeqCst) - before
+}
+
+#[test]
+fn n16_a_refused_key_is_tried_ever_more_seldom_and_told_once() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let host = TestHost::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    host.script(move |_, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        failed(FailureKind::Auth("api".into()))
+    });
+    host.make_due();
+    host.settle();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let minute = HOUR / 60;
+    assert_eq!(asked_in(&host, 1, minute - 1, &asked), 0, "not before a minute");
+    let first_hour = asked_in(&host, 60, minute, &asked);
+    assert!((4..=7).contains(&first_hour), "{first_hour} tries in an hour");
+    let day = asked_in(&host, 24 * 6, 10 * minute, &asked);
+    assert!((20..=26).contains(&day), "{day} tries in a day");
+    assert_eq!(host.letters().len(), 1);
+    let written: i64 = host
+        .store
+        .read::<_, StoreError>(|tx| {
+            Ok(tx.query_row("SELECT count(*) FROM dead_letter", [], |row| row.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(written, 1, "one letter for one pause");
+    // Then the key is right.
+    host.script(|unit, _| three_pages(unit));
+    host.clock.advance(HOUR);
+    host.settle();
+    assert_eq!(host.job().1.as_deref(), Some("complete"));
+    assert!(host.letters().is_empty(), "the letter is closed with the pause");
+    host.assert_sums();
+}
+
+#[test]
+fn a_passing_failure_of_a_try_lets_no_second_job_through_and_loses_no_pause() {
+    let host = TestHost::new();
+    host.script(|_, _| failed(FailureKind::Auth("api".into())));
+    host.make_due();
+    host.settle();
+    host.script(|_, _| failed(FailureKind::Transient));
+    host.clock.advance(HOUR);
+    host.settle();
+    let pauses = || host.store.read::<_, StoreError>(host_harness::store::pauses::all).unwrap();
+    assert_eq!(pauses().len(), 1, "an outage says nothing about a key");
+    host.script(|unit, _| three_pages(unit));
+    host.clock.advance(HOUR);
+    host.settle();
+    assert_eq!((host.job().1.as_deref(), pauses().len()), (Some("complete"), 0));
+}
+
+#[test]
+fn a_run_that_was_given_up_leaves_no_pause_behind() {
+    use host_harness::store::runs;
+    let host = TestHost::new();
+    host.park_pages();
+    host.script(|_, _| failed(FailureKind::Auth("api".into())));
+    host.store
+        .write::<_, StoreError>(|tx| {
+            runs::begin_backfill(tx, host.installation.id, "things", (0, START), START)
+        })
+        .unwrap()
+        .unwrap();
+    host.settle();
+    let pauses = || host.store.read::<_, StoreError>(host_harness::store::pauses::all).unwrap();
+    assert_eq!(pauses().len(), 1);
+    host.store
+        .write::<_, StoreError>(|tx| runs::cancel_backfill(tx, host.installation.id, "things"))
+        .unwrap()
+        .unwrap();
+    host.clock.advance(HOUR);
+    host.settle();
+    assert!(pauses().is_empty() && host.letters().is_empty(), "nothing waits for the key any more");
+}

@@ -57,6 +57,8 @@ pub struct Contact {
     /// When somebody or something last unsubscribed them at Brevo, as far as Brevo says. This
     /// host's own block may appear here.
     pub admin_unsubscribed_at: Option<Millis>,
+    /// Lists that the contact is in; none where the answer doesn't say.
+    pub lists: Option<Vec<i64>>,
     /// Values by attribute name.
     pub attributes: Map<String, Value>,
 }
@@ -261,6 +263,8 @@ struct Wire {
     sms_blacklisted: bool,
     attributes: Map<String, Value>,
     #[serde(default)]
+    list_ids: Option<Vec<i64>>,
+    #[serde(default)]
     statistics: Option<Value>,
 }
 
@@ -288,6 +292,7 @@ impl From<Wire> for Contact {
             sms_blocked: wire.sms_blacklisted,
             user_unsubscribed_at: unsubscribed("userUnsubscription"),
             admin_unsubscribed_at: unsubscribed("adminUnsubscription"),
+            lists: wire.list_ids,
             attributes: wire.attributes,
         }
     }
@@ -340,6 +345,7 @@ mod tests {
             (Some("u1"), Some("3087433387669"))
         );
         assert!(contact.email_blocked && !contact.sms_blocked);
+        assert_eq!(contact.lists, Some(vec![40]));
         assert_eq!(contact.user_unsubscribed_at, time("2018-03-12T20:15:13Z"));
         assert_eq!(contact.admin_unsubscribed_at, None);
     }

@@ -6,4 +6,5 @@ pub mod attributes;
 pub mod contacts;
 pub mod errors;
 pub mod events;
+pub mod lists;
 pub mod windows;

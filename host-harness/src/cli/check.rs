@@ -10,7 +10,7 @@ use super::{ConfigFile, Failure, Found, Output};
 use crate::brevo::account::{BASE_URL, Client};
 use crate::config::{ConnectorConfig, Destination, HostConfig};
 use crate::connectors::{self, Connector, Plugins};
-use crate::operate::check::{self, Probe, Result as Ended, SettingsProblem};
+use crate::operate::check::{self, Probe, Result as Ended, Senders, SettingsProblem};
 use crate::plugin::RuntimeOptions;
 use crate::plugin::limits::Limits;
 use crate::world::Transport;
@@ -47,6 +47,8 @@ struct CheckedConnector {
     /// Empty where `configure` accepts the settings.
     problems: Vec<SettingsProblem>,
     probes: Vec<Probe>,
+    /// Whose addresses may send webhooks, by surface.
+    senders: Vec<Senders>,
 }
 
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
@@ -104,13 +106,19 @@ fn check_connector(
         Ok(profile) => profile,
         Err(error) => {
             let problems = check::settings_problems(&error, connector);
-            return Ok(CheckedConnector { connector: name, problems, probes: Vec::new() });
+            return Ok(CheckedConnector {
+                connector: name,
+                problems,
+                probes: Vec::new(),
+                senders: Vec::new(),
+            });
         }
     };
     let now = super::vendor::world(config).now();
     let vendor = super::vendor::vendor(config, tenant, connector, plugin, profile.clone());
     let probes = check::probes(plugin, connector, &profile, &*vendor, now);
-    Ok(CheckedConnector { connector: name, problems: Vec::new(), probes })
+    let senders = check::senders(plugin.manifest(), connector, &profile, &config.trusted_proxies);
+    Ok(CheckedConnector { connector: name, problems: Vec::new(), probes, senders })
 }
 
 fn client(config: &HostConfig, destination: &Destination, transport: &Arc<dyn Transport>) -> Client {
@@ -134,6 +142,7 @@ fn print(checked: &Checked) {
             connector.problems.iter().for_each(print_problem);
         }
         connector.probes.iter().for_each(print_probe);
+        connector.senders.iter().for_each(print_senders);
     }
     print_probe(&checked.brevo);
     println!();
@@ -144,6 +153,16 @@ pub(super) fn print_problem(problem: &SettingsProblem) {
     println!("    {place}{}: {}", safe(&problem.path), safe(&problem.code));
     println!("      {}", safe(&problem.message));
     println!("      {} -> {}", problem.actor, safe(&problem.remedy));
+}
+
+fn print_senders(senders: &Senders) {
+    let listed: Vec<_> = senders.listed.iter().map(ToString::to_string).collect();
+    let from = if senders.held {
+        format!("only from {}, as {} report", listed.join(", "), senders.proxies.join(", "))
+    } else {
+        "from any address that has the secret".to_owned()
+    };
+    println!("  webhooks for {}: {from}", safe(&senders.surface));
 }
 
 fn print_probe(probe: &Probe) {

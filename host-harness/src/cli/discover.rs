@@ -7,7 +7,9 @@ use super::terminal::{safe, size, span, table};
 use super::{ConfigFile, Failure, Found, Output};
 use crate::connectors::{self, Connector, Plugins};
 use crate::contract::{AttributeType, Nature, Profile, SyncMode};
+use crate::manifest::Manifest;
 use crate::operate::check::settings_problems;
+use crate::operate::describe;
 use crate::plugin::RuntimeOptions;
 
 /// Event names that are printed for people.
@@ -23,13 +25,17 @@ pub(super) struct Args {
     /// Only this tenant
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
+    /// Print Markdown tables, for a connector's page
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     #[command(flatten)]
     output: Output,
 }
 
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     let config = args.config.load()?;
-    let plugins = Plugins::load(&Connector::all(&config)?, RuntimeOptions::default())?;
+    let connectors = Connector::all(&config)?;
+    let plugins = Plugins::load(&connectors, RuntimeOptions::default())?;
     let mut found = Found::Nothing;
     let mut all = Vec::new();
     for tenant in &config.tenants {
@@ -40,8 +46,10 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
             let Some(plugin) = plugins.get(&connector.name) else { continue };
             match connectors::profile(plugin, connector) {
                 Ok(profile) => {
-                    if !args.output.json {
-                        print(&tenant.name, &profile);
+                    match connectors.iter().find(|one| one.manifest.connector == connector.name) {
+                        Some(known) if args.markdown => print_markdown(&profile, &known.manifest),
+                        _ if args.output.json => (),
+                        _ => print(&tenant.name, &profile),
                     }
                     all.push(json!({ "tenant": tenant.name, "profile": *profile }));
                 }
@@ -61,6 +69,13 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     }
     args.output.json(&all)?;
     Ok(found)
+}
+
+/// A line names each table, so that a page can hold them one by one.
+fn print_markdown(profile: &Profile, manifest: &Manifest) {
+    for section in describe::sections(profile, manifest) {
+        println!("<!-- {} -->\n{}", section.name, section.text);
+    }
 }
 
 fn print(tenant: &str, profile: &Profile) {

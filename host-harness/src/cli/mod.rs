@@ -7,6 +7,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod discover;
+mod lists;
 mod run;
 mod serve;
 mod simulate;
@@ -48,6 +49,7 @@ enum Command {
     Discover(discover::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
+    Lists(lists::Args),
     Sync(sync::Args),
     Backfill(backfill::Args),
     Call(call::Args),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Discover(args) => discover::run(&args),
         Command::Status(args) => status::run(&args),
         Command::DeadLetters(args) => dead_letters::run(&args),
+        Command::Lists(args) => lists::run(&args),
         Command::Sync(args) => sync::run(&args),
         Command::Backfill(args) => backfill::run(&args),
         Command::Call(args) => call::run(&args),

@@ -12,6 +12,7 @@ use crate::plugin::ConfigureError;
 
 /// Run the host until it is told to stop (SIGTERM or Ctrl-C)
 ///
+/// SIGHUP reads every secret again; a file that changed is read again by itself.
 /// Prints the webhook addresses at the start; their tokens are secrets of the tenants. A stop lets
 /// open requests and calls finish; a kill at any moment loses nothing either.
 /// Logs go to standard error; HARNESS_LOG is the level: error, warn, info (the default), debug or
@@ -46,7 +47,10 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
             address.path
         );
     }
-    wait_for_stop()?;
+    wait(Some(&|| {
+        tracing::info!("secrets are read again");
+        host.reload_secrets();
+    }))?;
     tracing::info!("stopping");
     host.stop();
     tracing::info!("stopped");
@@ -71,17 +75,33 @@ fn start_log(format: LogFormat) -> Result<(), Failure> {
 
 /// Waits for SIGTERM or Ctrl-C.
 pub(super) fn wait_for_stop() -> Result<(), Failure> {
+    wait(None)
+}
+
+/// Waits for SIGTERM or Ctrl-C. At every SIGHUP it does this, where there is something to do; else
+/// that ends the process as usual.
+fn wait(hang_up: Option<&dyn Fn()>) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |error: std::io::Error| Failure::problem("no-signals", error.to_string(), "");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let Some(hang_up) = hang_up else {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            return Ok(());
+        };
+        let mut again = signal(SignalKind::hangup()).map_err(failed)?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = again.recv() => hang_up(),
+            }
         }
-        Ok(())
     })
 }
 

@@ -4,13 +4,15 @@ use super::terminal::{count, moment, relative, safe, sum, table};
 use super::{ConfigFile, Failure, Found, Output};
 use crate::operate::status::{DestinationStatus, InstallationStatus, Status};
 use crate::store::StoreError;
+use crate::store::pauses::KeyPause;
 use crate::world::{Clock as _, Millis, SystemClock};
 
 /// Show the sums, queues, pauses and last runs of every tenant
 ///
 /// Reads the store beside a running host, or after it; needs no secret. Every record that was read
 /// and every action has exactly one fate: the two sums say so, or that they don't.
-/// Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a person.
+/// Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a person: a
+/// dead letter, or a list for an operator's word.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -60,6 +62,12 @@ fn print(status: &Status) {
             println!("  {}: {}", safe(&pause.code), safe(&pause.message));
             println!("  {} -> {}", safe(&pause.actor), safe(&pause.remedy));
         }
+        for list in &destination.lists {
+            let Some(wait) = &list.waits_for else { continue };
+            println!("\nThe list {} of {} WAITS for your word", safe(&list.list), safe(&destination.name));
+            println!("  {}: {}", safe(&wait.code), safe(&wait.message));
+            println!("  operator -> {}", safe(&wait.remedy));
+        }
     }
 }
 
@@ -103,6 +111,9 @@ fn installation(one: &InstallationStatus, now: Millis) {
             println!("    {:>8} {code}", count(number));
         }
     }
+    for pause in &one.key_pauses {
+        key_pause(pause, now);
+    }
     if !one.resources.is_empty() {
         let mut rows = table(["  resource", "last run", "result", "next run"]);
         for resource in &one.resources {
@@ -112,13 +123,26 @@ fn installation(one: &InstallationStatus, now: Millis) {
                 (Some(result), None) => safe(result),
                 _ => "-".to_owned(),
             };
-            let next = match (resource.running, resource.due_at) {
-                (true, _) => "runs now".to_owned(),
-                (false, Some(at)) => relative(at, now),
-                (false, None) => "not by itself".to_owned(),
+            let next = match (resource.running, resource.due_at, &resource.waits_for_key) {
+                (true, ..) => "runs now".to_owned(),
+                (false, _, Some(slot)) => format!("waits for the key `{}`", safe(slot)),
+                (false, Some(at), None) => relative(at, now),
+                (false, None, None) => "not by itself".to_owned(),
             };
             rows.add_row([format!("  {}", safe(&resource.name)), last, result, next]);
         }
         println!("{rows}");
     }
+}
+
+fn key_pause(pause: &KeyPause, now: Millis) {
+    let what = match &pause.scope {
+        Some(scope) => format!("the key `{}` lacks the permission {}", safe(&pause.slot), safe(scope)),
+        None => format!("the key `{}` is refused", safe(&pause.slot)),
+    };
+    let resources: Vec<_> = pause.resources.iter().map(|name| safe(name)).collect();
+    println!("  PAUSED    {what}, first {}: {}", relative(pause.since, now), resources.join(", "));
+    println!("    {}: {}", safe(&pause.code), safe(&pause.message));
+    println!("    {} -> {}", safe(&pause.actor), safe(&pause.remedy));
+    println!("    tried again {}", relative(pause.retry_at, now));
 }

@@ -13,7 +13,9 @@ use super::secret::{self, Environment, Slot};
 use super::yaml::{self, Value, join};
 
 /// Keys of the block that are the host's and not the connector's.
-const HOST_KEYS: [&str; 2] = ["enabled", "endpoints"];
+const HOST_KEYS: [&str; 3] = ["enabled", "endpoints", "only_listed_senders"];
+
+const SENDERS: &str = "only_listed_senders";
 
 /// Blocks of Tajo's vocabulary whose keys are the customer's own names, so that a key which
 /// looks like a secret's is none.
@@ -30,6 +32,8 @@ pub struct ConnectorConfig {
     pub slots: BTreeMap<String, Slot>,
     /// Origins that the operator grants instead of the manifest's, by endpoint name.
     pub endpoints: BTreeMap<String, String>,
+    /// Surfaces that take webhooks only from the addresses that the manifest lists.
+    pub only_listed_senders: Vec<String>,
     places: BTreeMap<String, Place>,
 }
 
@@ -53,6 +57,7 @@ pub(super) struct Reading<'a> {
     pub(super) environment: Option<&'a Environment>,
     pub(super) directory: &'a std::path::Path,
     pub(super) allow_private: bool,
+    pub(super) proxies_declared: bool,
 }
 
 /// Reads the block of an enabled connector.
@@ -71,10 +76,14 @@ pub(super) fn read(
     walk.places.insert(String::new(), block.node.place);
     let mut settings = Map::new();
     let mut endpoints = BTreeMap::new();
+    let mut only_listed_senders = Vec::new();
     for entry in entries {
         let field = Field { node: &entry.value, path: join(&block.path, &entry.key) };
         if entry.key == "endpoints" {
             endpoints = origins(&field, reading.allow_private, walk.problems);
+        } else if entry.key == SENDERS {
+            walk.places.insert(SENDERS.to_owned(), entry.place);
+            only_listed_senders = walk.senders(&field);
         } else if !HOST_KEYS.contains(&entry.key.as_str()) {
             let scope = Scope { key: &entry.key, parent: name, free: is_free(&entry.key) };
             walk.places.insert(entry.key.clone(), entry.place);
@@ -88,6 +97,7 @@ pub(super) fn read(
         settings_json: Json::Object(settings).to_string(),
         slots: slots.into_iter().map(|(name, (slot, _))| (name, slot)).collect(),
         endpoints,
+        only_listed_senders,
         places,
     })
 }
@@ -187,6 +197,33 @@ struct Walk<'a, 'p> {
 }
 
 impl Walk<'_, '_> {
+    /// Names of surfaces. Which ones there are is for the connector's profile to say.
+    fn senders(&mut self, field: &Field<'_>) -> Vec<String> {
+        let surfaces = match &field.node.value {
+            Value::Null => return Vec::new(),
+            Value::List(items) => items,
+            _ => {
+                field.wrong("a list of surfaces", "write for instance `[streams]`", self.problems);
+                return Vec::new();
+            }
+        };
+        if !surfaces.is_empty() && !self.reading.proxies_declared {
+            field.refuse(
+                "proxies-undeclared",
+                "the intake is behind a proxy, and nothing says which: every webhook would come from its address",
+                "list the proxies under `host.intake_trusted_proxies`, or remove this",
+                self.problems,
+            );
+        }
+        let mut names = Vec::new();
+        for (index, node) in surfaces.iter().enumerate() {
+            let item = Field { node, path: format!("{}[{index}]", field.path) };
+            self.remember(&item, node.place);
+            names.extend(item.name(self.problems).map(str::to_owned));
+        }
+        names
+    }
+
     /// Depth is bounded by the YAML reader.
     fn value(&mut self, field: &Field<'_>, scope: &Scope<'_>) -> Json {
         match &field.node.value {

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 
 pub use connector::ConnectorConfig;
 pub use problem::{ConfigError, Place, Problem};
-pub use secret::{Environment, Slot};
+pub use secret::{Environment, Refusal as SecretRefusal, Slot, Source, Stamp};
 
+use crate::networks::Network;
 use crate::world::TimeScale;
 use block::Field;
 use problem::Problems;
@@ -35,6 +36,8 @@ pub struct HostConfig {
     pub data_dir: PathBuf,
     /// Where webhooks come in.
     pub intake: SocketAddr,
+    /// Proxies in front of the intake that may say for whom they speak (`X-Forwarded-For`).
+    pub trusted_proxies: Vec<Network>,
     /// Whether the host may talk to loopback and private addresses, over plain HTTP. For tests.
     pub allow_private_addresses: bool,
     /// Speed of the host's clock.

@@ -10,6 +10,7 @@ use super::problem::{Place, Problems};
 use super::secret::{self, Environment, Slot};
 use super::yaml::{Value, join};
 use super::{ComponentFiles, Destination, HostConfig, Plan, Tenant, UnknownConsent};
+use crate::networks::{BadNetwork, Network};
 use crate::world::TimeScale;
 
 /// Largest speed of the host's clock.
@@ -36,6 +37,7 @@ impl Reader<'_> {
         Some(HostConfig {
             data_dir: self.directory.join(host.data_dir),
             intake: host.intake,
+            trusted_proxies: host.trusted_proxies,
             allow_private_addresses: host.allow_private,
             time: host.time,
             components: host.components,
@@ -72,6 +74,9 @@ impl Reader<'_> {
                     problems,
                 ),
             }
+        }
+        if let Some(field) = block.get("intake_trusted_proxies") {
+            host.trusted_proxies = proxies(&field, problems);
         }
         if let Some(field) = block.get("time") {
             host.time = time(&field, host.allow_private, problems);
@@ -247,6 +252,7 @@ impl Reader<'_> {
             environment: self.environment,
             directory: self.directory,
             allow_private: host.allow_private,
+            proxies_declared: !host.trusted_proxies.is_empty(),
         };
         let added = host.components.keys().map(String::as_str);
         let known: Vec<&str> = self.known.iter().copied().chain(added).collect();
@@ -286,6 +292,7 @@ impl Destination {
 struct Host {
     data_dir: PathBuf,
     intake: SocketAddr,
+    trusted_proxies: Vec<Network>,
     allow_private: bool,
     time: TimeScale,
     components: BTreeMap<String, ComponentFiles>,
@@ -296,11 +303,39 @@ impl Default for Host {
         Self {
             data_dir: PathBuf::from("./tajo-data"),
             intake: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            trusted_proxies: Vec::new(),
             allow_private: false,
             time: TimeScale::REAL,
             components: BTreeMap::new(),
         }
     }
+}
+
+/// `intake_trusted_proxies`: who may say for whom it speaks.
+fn proxies(field: &Field<'_>, problems: &mut Problems) -> Vec<Network> {
+    let Value::List(nodes) = &field.node.value else {
+        field.wrong("a list of networks", "write for instance `[127.0.0.1, 10.0.0.0/8]`", problems);
+        return Vec::new();
+    };
+    let mut proxies = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let field = Field { node, path: format!("{}[{index}]", field.path) };
+        let Some(text) = field.text(problems) else { continue };
+        match text.parse::<Network>() {
+            Ok(network) => proxies.push(network),
+            Err(error) => {
+                let remedy = match error {
+                    BadNetwork::Unreadable => "write an address or a network, for instance \"10.0.0.0/8\"",
+                    BadNetwork::HostBits => "write the first address of the network, or a single address",
+                    BadNetwork::Everybody => {
+                        "name the proxies alone: whoever is listed here can claim any sender"
+                    }
+                };
+                field.refuse("bad-network", error.to_string(), remedy, problems);
+            }
+        }
+    }
+    proxies
 }
 
 fn time(field: &Field<'_>, allow_private: bool, problems: &mut Problems) -> TimeScale {

@@ -3,11 +3,14 @@
 //! `"${NAME}"` is read from the environment, `"${file:/path}"` from a file (relative to the
 //! configuration). `NAME_PREVIOUS`, or `/path.previous`, is a second live value during a
 //! rotation: it is accepted inward and never sent outward.
+//!
+//! A slot remembers where it came from, so that a running host can read it again
+//! ([`crate::secrets::LiveSecrets`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -23,6 +26,51 @@ pub struct Slot {
     pub current: SecretString,
     /// Accepted inward as well, while a secret is being changed.
     pub previous: Option<SecretString>,
+    /// Where both come from.
+    pub source: Source,
+}
+
+/// Where a secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Was handed over; there is nothing to read again.
+    Given,
+    /// A variable of this process. Nobody outside can change it while the process runs.
+    Variable(String),
+    /// A file, and its neighbour `.previous`. Either may change at any time.
+    File(PathBuf),
+}
+
+/// How the files of a secret looked when they were read: by this a change is seen without reading
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp([Option<[i64; 6]>; 2]);
+
+impl Source {
+    /// How the files look now; nothing where there are none.
+    pub fn stamp(&self) -> Option<Stamp> {
+        let Self::File(path) = self else { return None };
+        let of = |path: &Path| {
+            let seen = std::fs::metadata(path).ok()?;
+            // A file that is moved into place may be older than the one before.
+            let number = seen.ino() as i64;
+            let (modified, changed) = ((seen.mtime(), seen.mtime_nsec()), (seen.ctime(), seen.ctime_nsec()));
+            Some([number, seen.len() as i64, modified.0, modified.1, changed.0, changed.1])
+        };
+        Some(Stamp([of(path), of(&previous(path))]))
+    }
+
+    /// Reads both values again.
+    ///
+    /// # Errors
+    /// What was read at first can't be read now, or is no secret: the operator must act.
+    pub fn read(&self) -> Result<Option<Slot>, Refusal> {
+        match self {
+            Self::Given => Ok(None),
+            Self::Variable(name) => variable(name, &Environment::Process).map(Some),
+            Self::File(path) => file(path).map(Some),
+        }
+    }
 }
 
 impl fmt::Debug for Slot {
@@ -33,10 +81,24 @@ impl fmt::Debug for Slot {
 
 impl Slot {
     /// Whether both have the same current value.
-    pub(super) fn same(&self, other: &Self) -> bool {
-        use subtle::ConstantTimeEq;
-        self.current.expose_secret().as_bytes().ct_eq(other.current.expose_secret().as_bytes()).into()
+    pub fn same(&self, other: &Self) -> bool {
+        equal(&self.current, &other.current)
     }
+
+    /// Whether both have the same live values.
+    pub fn same_values(&self, other: &Self) -> bool {
+        let previous = match (&self.previous, &other.previous) {
+            (None, None) => true,
+            (Some(one), Some(other)) => equal(one, other),
+            _ => false,
+        };
+        previous && self.same(other)
+    }
+}
+
+fn equal(one: &SecretString, other: &SecretString) -> bool {
+    use subtle::ConstantTimeEq;
+    one.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
 }
 
 /// Where `"${NAME}"` is looked up.
@@ -47,12 +109,15 @@ pub enum Environment {
     Given(BTreeMap<String, SecretString>),
 }
 
-/// Why a secret can't be had. `Display` names the source, never the value.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) remedy: String,
+/// Why a secret can't be had. Names the source, never the value. The operator must act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Stable code.
+    pub code: &'static str,
+    /// What is wrong, one sentence.
+    pub message: String,
+    /// What to do, one sentence.
+    pub remedy: String,
 }
 
 fn refusal(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Refusal {
@@ -112,35 +177,46 @@ pub(super) fn resolve(
     directory: &Path,
 ) -> Result<Slot, Refusal> {
     let Some(environment) = environment else {
-        return Ok(Slot { current: SecretString::default(), previous: None });
+        return Ok(Slot { current: SecretString::default(), previous: None, source: Source::Given });
     };
     match reference {
-        Reference::Variable(name) => {
-            let current = environment.get(name)?.ok_or_else(|| {
-                refusal(
-                    "missing-secret",
-                    format!("the variable {name} is not set"),
-                    format!("set {name} in the environment of the host, or use `\"${{file:/path}}\"`"),
-                )
-            })?;
-            let previous = environment.get(&format!("{name}_PREVIOUS"))?;
-            Ok(Slot { current, previous })
-        }
-        Reference::File(path) => {
-            let path = directory.join(path);
-            let current = read(&path)?.ok_or_else(|| {
-                refusal(
-                    "missing-secret",
-                    format!("the file {} does not exist", path.display()),
-                    "create it, readable by the host alone",
-                )
-            })?;
-            let mut second = path.into_os_string();
-            second.push(".previous");
-            let previous = read(&PathBuf::from(second))?;
-            Ok(Slot { current, previous })
-        }
+        Reference::Variable(name) => variable(name, environment),
+        Reference::File(path) => file(&directory.join(path)),
     }
+}
+
+fn variable(name: &str, environment: &Environment) -> Result<Slot, Refusal> {
+    let current = environment.get(name)?.ok_or_else(|| {
+        refusal(
+            "missing-secret",
+            format!("the variable {name} is not set"),
+            format!("set {name} in the environment of the host, or use `\"${{file:/path}}\"`"),
+        )
+    })?;
+    let previous = environment.get(&format!("{name}_PREVIOUS"))?;
+    let source = match environment {
+        Environment::Process => Source::Variable(name.to_owned()),
+        Environment::Given(_) => Source::Given,
+    };
+    Ok(Slot { current, previous, source })
+}
+
+fn file(path: &Path) -> Result<Slot, Refusal> {
+    let current = read(path)?.ok_or_else(|| {
+        refusal(
+            "missing-secret",
+            format!("the file {} does not exist", path.display()),
+            "create it, readable by the host alone",
+        )
+    })?;
+    Ok(Slot { current, previous: read(&previous(path))?, source: Source::File(path.to_owned()) })
+}
+
+/// Where a file's second value lies.
+fn previous(path: &Path) -> PathBuf {
+    let mut second = path.as_os_str().to_owned();
+    second.push(".previous");
+    PathBuf::from(second)
 }
 
 impl Environment {

@@ -6,23 +6,28 @@
 //! is under way would set the block again that they lift.
 //! Held and parked actions block nobody (design rule 11).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use rusqlite::types::Value as Sql;
 use rusqlite::{Transaction, params, params_from_iter};
 
 use super::Delivery;
+use super::lists::{Change, Row, superseded};
 use super::outcome::{End, Letter};
+use super::place::Search;
 use super::schema::Readiness;
 use super::work::{Intent, Work};
 use crate::brevo::events::{self, NewEvent};
 use crate::brevo::windows::Family;
-use crate::people::tombstone;
-use crate::registry::{NAMES, Payload, TrackEvent};
+use crate::people::identity::PersonId;
+use crate::people::{memberships, tombstone};
+use crate::registry::{ListMembership, NAMES, Payload, TrackEvent};
 use crate::store::StoreError;
 use crate::store::dead_letters::Actor;
 use crate::store::installations::DestinationId;
-use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, State};
+use crate::store::lists::{self, List};
+use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, State, held};
 use crate::world::Millis;
 
 /// What a step has to do.
@@ -39,6 +44,10 @@ pub(super) enum Claim {
     Batch(Vec<BatchRow>),
     /// Events whose outcome is to be read back.
     ReadBack(Vec<Unproven>),
+    /// Several joins or leaves are in flight.
+    List(Change),
+    /// Look for a list, or make it.
+    Search(Search),
 }
 
 /// An event that rides in a batch.
@@ -61,6 +70,8 @@ const UPSERT: &str = NAMES[0];
 const CONSENT: &str = NAMES[1];
 const SUPPRESSION: &str = NAMES[2];
 const EVENT: &str = NAMES[3];
+const JOIN: &str = NAMES[4];
+const LEAVE: &str = NAMES[5];
 
 /// Rows that are looked at for one batch.
 const GATHER: usize = 2 * events::BATCH_MAX;
@@ -110,12 +121,15 @@ impl Delivery {
                 return Ok(Claim::ReadBack(rows));
             }
         }
+        if lists::look_again(tx, self.options.destination, now)? > 0 {
+            return Ok(Claim::Done);
+        }
         let open = |family| self.opens_at(family, now).is_none();
         let (contacts, singles, batches) =
             (open(Family::Contacts), open(Family::Events), open(Family::EventsBatch));
         let mut names = Vec::new();
         if contacts {
-            names.extend([CONSENT, SUPPRESSION]);
+            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE]);
         }
         let readiness = self.schema_readiness(now);
         if contacts && !matches!(readiness, Readiness::NotBefore(_)) {
@@ -127,9 +141,23 @@ impl Delivery {
         // Events of people who are not known to be at Brevo need the contacts' window as well.
         let mut known_only = !contacts || !singles;
         loop {
-            let Some(action) = self.head(tx, now, &names, known_only)? else {
+            let Some(mut action) = self.head(tx, now, &names, known_only)? else {
                 return Ok(Claim::Nothing(self.next_chance(tx, now)?));
             };
+            if action.list.is_some() {
+                // A full run may be long: whatever else is due takes turns with it.
+                if self.lists_had_a_turn.swap(false, Ordering::SeqCst) {
+                    let others: Vec<&str> =
+                        names.iter().copied().filter(|name| ![JOIN, LEAVE].contains(name)).collect();
+                    if let Some(other) = self.head(tx, now, &others, known_only)? {
+                        action = other;
+                    }
+                }
+            }
+            if action.list.is_some() {
+                self.lists_had_a_turn.store(true, Ordering::SeqCst);
+                return self.claim_list(tx, action, now);
+            }
             if action.name == UPSERT && readiness == Readiness::MustLook {
                 self.begin_schema();
                 return Ok(Claim::Schema);
@@ -170,8 +198,111 @@ impl Delivery {
             Readiness::NotBefore(at) => Some(at),
             Readiness::Ready | Readiness::MustLook => None,
         };
-        let others = [later, elsewhere.then_some(now + ELSEWHERE), schema];
+        let search = lists::next_retry(tx, self.options.destination, now)?;
+        let others = [later, elsewhere.then_some(now + ELSEWHERE), schema, search];
         Ok(openings.chain(others.into_iter().flatten()).min())
+    }
+
+    /// What is to be done about the first join or leave that is due.
+    fn claim_list(&self, tx: &Transaction<'_>, action: Action, now: Millis) -> Result<Claim, StoreError> {
+        let Some(list) = action.list.map(|list| lists::get(tx, list)).transpose()?.flatten() else {
+            return self.take(tx, action, now);
+        };
+        if list.stopped_code.is_some() {
+            self.end(tx, &action, State::Waiting, &End::Held(held::LIST_STOPPED), None, now)?;
+            return Ok(Claim::Done);
+        }
+        let Some(id) = list.brevo_id else {
+            let search = self.begin_search(tx, list, action.installation, now)?;
+            return Ok(search.map_or(Claim::Done, Claim::Search));
+        };
+        let join = action.name == JOIN;
+        let alone = Intent::read(action.intent.as_deref())?.look || self.is_looked_for(tx, &action)?;
+        let (rows, ended) = if alone { (Vec::new(), 0) } else { self.riders(tx, &list, join, now)? };
+        if rows.is_empty() && ended > 0 {
+            return Ok(Claim::Done);
+        }
+        if rows.is_empty() {
+            if let Some(person) = action.person {
+                memberships::set_delivered(tx, list.id, PersonId(person), None)?;
+            }
+            return self.take(tx, action, now);
+        }
+        for row in &rows {
+            outbox::take(tx, row.action.id, now)?;
+            if let Some(person) = row.action.person {
+                // Until an answer says otherwise.
+                memberships::set_delivered(tx, list.id, PersonId(person), None)?;
+            }
+        }
+        self.save_rates(tx)?;
+        let counted = |mut row: Row| {
+            row.action.attempts += 1;
+            row.action.state = State::InFlight;
+            row
+        };
+        Ok(Claim::List(Change { list, id, join, rows: rows.into_iter().map(counted).collect() }))
+    }
+
+    /// Whether the person of a join or leave has to be looked for at Brevo now. Who was found waits
+    /// until there are enough for a call, or nobody is left to be looked for.
+    fn is_looked_for(&self, tx: &Transaction<'_>, action: &Action) -> Result<bool, StoreError> {
+        let at_brevo = tx
+            .prepare_cached("SELECT 1 FROM person WHERE id = ?1 AND presence = 1 AND brevo_id IS NOT NULL")?
+            .exists([action.person])?;
+        let looks = if at_brevo { 0 } else { self.looks.fetch_add(1, Ordering::SeqCst) + 1 };
+        if looks >= crate::brevo::lists::ROWS {
+            self.looks.store(0, Ordering::SeqCst);
+        }
+        Ok((1..crate::brevo::lists::ROWS).contains(&looks))
+    }
+
+    /// Joins or leaves of a list that can ride together: of people who are at Brevo, each at the
+    /// front of their lane. What newer words made pointless ends here; says how many did.
+    fn riders(
+        &self,
+        tx: &Transaction<'_>,
+        list: &List,
+        join: bool,
+        now: Millis,
+    ) -> Result<(Vec<Row>, usize), StoreError> {
+        let candidates: Vec<(Action, i64)> = tx
+            .prepare_cached(&riders_sql())?
+            .query_map(
+                params![self.options.destination.0, now, list.id, if join { JOIN } else { LEAVE }],
+                |row| Ok((Action::from_row(row)?, row.get(Action::WIDTH)?)),
+            )?
+            .collect::<Result<_, _>>()?;
+        let (mut rows, mut ended, mut contacts) = (Vec::new(), 0, BTreeSet::new());
+        for (action, contact) in candidates {
+            let (Some(person), Some(to)) = (action.person, membership_of(&action)) else { continue };
+            let known = memberships::get(tx, list.id, PersonId(person))?;
+            let end = match known {
+                Some(known) if known.wanted != join => Some(superseded(join)),
+                Some(known) if known.delivered == Some(join) => {
+                    Some(End::Over(State::Deduplicated, "no-change"))
+                }
+                _ if self.is_erased(tx, &action)? => Some(End::Over(State::Refused, "person-erased")),
+                _ => None,
+            };
+            if let Some(end) = end {
+                self.end(tx, &action, State::Waiting, &end, None, now)?;
+                ended += 1;
+            } else if contacts.insert(contact) {
+                let intent = Intent::read(action.intent.as_deref())?;
+                rows.push(Row { action, intent, contact, inert: to.inert });
+            }
+        }
+        Ok((rows, ended))
+    }
+
+    fn is_erased(&self, tx: &Transaction<'_>, action: &Action) -> Result<bool, StoreError> {
+        match serde_json::from_str(&action.subject) {
+            Ok(crate::contract::Subject::Person(subject)) => {
+                tombstone::is_erased(tx, self.options.destination, &subject)
+            }
+            _ => Ok(true), // erased people leave actions without content behind
+        }
     }
 
     fn take(&self, tx: &Transaction<'_>, action: Action, now: Millis) -> Result<Claim, StoreError> {
@@ -244,7 +375,7 @@ impl Delivery {
         let candidates: Vec<(Action, i64)> = tx
             .prepare_cached(&sql)?
             .query_map(params![self.options.destination.0, now, GATHER as i64], |row| {
-                Ok((Action::from_row(row)?, row.get(23)?))
+                Ok((Action::from_row(row)?, row.get(Action::WIDTH)?))
             })?
             .collect::<Result<_, _>>()?;
         let mut by_person: BTreeMap<i64, Vec<(Action, i64)>> = BTreeMap::new();
@@ -308,14 +439,14 @@ impl Delivery {
         let sql = format!(
             "SELECT {}, p.brevo_id FROM action a LEFT JOIN person p ON p.id = a.person
              WHERE a.destination = ?1 AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
-               AND a.state = 9 AND a.due_at <= ?2 AND a.code = '{OUTCOME_UNKNOWN}'
+               AND a.state = 9 AND a.due_at <= ?2 AND a.code = '{OUTCOME_UNKNOWN}' AND a.name = '{EVENT}'
              ORDER BY a.due_at, a.id LIMIT ?3",
             Action::COLUMNS
         );
         let rows: Vec<(Action, Option<i64>)> = tx
             .prepare_cached(&sql)?
             .query_map(params![self.options.destination.0, now, events::READ_MAX as i64], |row| {
-                Ok((Action::from_row(row)?, row.get(23)?))
+                Ok((Action::from_row(row)?, row.get(Action::WIDTH)?))
             })?
             .collect::<Result<_, _>>()?;
         let mut unproven = Vec::new();
@@ -339,6 +470,8 @@ pub(super) fn head_sql(names: usize) -> String {
         "SELECT {} FROM action a
              WHERE a.destination = ? AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
                AND a.state = 0 AND a.due_at <= ? AND a.name IN ({places})
+               AND (a.list IS NULL OR NOT EXISTS (
+                    SELECT 1 FROM list l WHERE l.id = a.list AND l.retry_at > ?2))
                AND (NOT ? OR a.name <> '{EVENT}' OR EXISTS (
                     SELECT 1 FROM person p WHERE p.id = a.person AND p.presence = 1))
                AND NOT EXISTS (SELECT 1 FROM action e
@@ -348,6 +481,23 @@ pub(super) fn head_sql(names: usize) -> String {
                                 AND json_extract(a.payload, '$.status') = 'opted-out'))))
              ORDER BY a.due_at, a.id LIMIT 1",
         Action::COLUMNS
+    )
+}
+
+/// Choosing joins or leaves of one list for one call.
+fn riders_sql() -> String {
+    format!(
+        "SELECT {}, p.brevo_id FROM action a JOIN person p ON p.id = a.person
+             WHERE a.destination = ?1 AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
+               AND a.state = 0 AND a.due_at <= ?2 AND a.list = ?3 AND a.name = ?4
+               AND p.presence = 1 AND p.brevo_id IS NOT NULL
+               AND coalesce(json_extract(a.intent, '$.look'), 0) = 0
+               AND NOT EXISTS (SELECT 1 FROM action e
+                    WHERE e.person = a.person AND e.state IN (0, 1, 8, 9)
+                      AND (e.state = 1 OR (e.state = 0 AND e.id < a.id)))
+             ORDER BY a.due_at, a.id LIMIT {}",
+        Action::COLUMNS,
+        crate::brevo::lists::ROWS
     )
 }
 
@@ -372,6 +522,13 @@ fn lane(tx: &Transaction<'_>, person: i64) -> Result<Vec<(i64, State)>, StoreErr
         Ok((row.get(0)?, if row.get::<_, i64>(1)? == 0 { State::Waiting } else { State::InFlight }))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn membership_of(action: &Action) -> Option<ListMembership> {
+    match Payload::parse(&action.name, &action.payload) {
+        Ok(Payload::JoinList(to) | Payload::LeaveList(to)) => Some(to),
+        _ => None,
+    }
 }
 
 fn event_of(action: &Action) -> Option<TrackEvent> {

@@ -10,14 +10,17 @@
 //! | contact upserts, and changes of address | `upsert`, `address` |
 //! | blocks | `blocks` |
 //! | events, one or many; reading them back | `track`, `reconcile` |
+//! | joins and leaves; finding or making their list | `lists`, `place` |
 //! | what an end means for the outbox | `outcome` |
 
 mod address;
 mod blocks;
 mod claim;
 mod contact;
+mod lists;
 mod outcome;
 mod person;
+mod place;
 mod reconcile;
 mod schema;
 mod track;
@@ -25,8 +28,8 @@ mod upsert;
 mod wire;
 mod work;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -127,6 +130,12 @@ pub struct Delivery {
     options: DestinationOptions,
     rates: Mutex<BTreeMap<Family, Windows>>,
     schema: Mutex<Schema>,
+    /// Lists that a thread is looking for.
+    searched: Mutex<BTreeSet<i64>>,
+    /// The last turn was a list's: whatever else is due comes next.
+    lists_had_a_turn: AtomicBool,
+    /// People that were looked for since joins or leaves last rode together.
+    looks: AtomicUsize,
     /// Brevo took a call since the account was last paused.
     well: AtomicBool,
 }
@@ -150,16 +159,20 @@ impl Delivery {
             options,
             rates: Mutex::new(rates),
             schema: Mutex::new(Schema::default()),
+            searched: Mutex::new(BTreeSet::new()),
+            lists_had_a_turn: AtomicBool::new(false),
+            looks: AtomicUsize::new(0),
             well: AtomicBool::new(false),
         })
     }
 
-    /// After a start: whatever was in flight has an unknown outcome. Events are parked to be read
-    /// back; everything else is safe to go through again, because it looks before it writes.
+    /// After a start: whatever was in flight has an unknown outcome. Events, and joins that may start
+    /// something, are parked to be read back; everything else is safe to go through again, because it looks before it writes.
     /// Returns how many actions it was.
     pub fn recover(&self) -> Result<usize, StoreError> {
         let now = self.world.now();
         self.store.write(|tx| {
+            crate::store::lists::nobody_looks(tx, self.options.destination)?;
             let rows = claim::in_flight(tx, self.options.destination)?;
             for action in &rows {
                 self.recover_one(tx, action, now)?;
@@ -168,8 +181,8 @@ impl Delivery {
         })
     }
 
-    /// Does one unit of work: one action, one batch of events, one reading back, or one look at
-    /// the account's attributes. An error of the store ends the process: what is in flight is
+    /// Does one unit of work: one action, one batch of events, joins or leaves, one reading back, or
+    /// one look at the account's attributes or for a list. An error of the store ends the process: what is in flight is
     /// then recovered at the next start.
     pub fn step(&self) -> Result<Step, StoreError> {
         let now = self.world.now();
@@ -196,6 +209,16 @@ impl Delivery {
                 crash::point("delivery-after-done");
                 Ok(Step::Worked)
             }
+            Claim::List(change) => {
+                crash::point("delivery-after-in-flight");
+                self.change_list(&change)?;
+                crash::point("delivery-after-done");
+                Ok(Step::Worked)
+            }
+            Claim::Search(search) => {
+                self.search(&search)?;
+                Ok(Step::Worked)
+            }
             Claim::ReadBack(rows) => {
                 self.reconcile(rows)?;
                 Ok(Step::Worked)
@@ -209,6 +232,8 @@ impl Delivery {
             Payload::SetConsent(consent) => self.set_consent(&mut work, &consent),
             Payload::SetSuppression(suppression) => self.block(&mut work, suppression.channel),
             Payload::TrackEvent(event) => self.track(&mut work, &event),
+            Payload::JoinList(to) => self.membership(&mut work, &to, true),
+            Payload::LeaveList(to) => self.membership(&mut work, &to, false),
         };
         let end = self.end_of(&work, result)?;
         self.finish(work, end)

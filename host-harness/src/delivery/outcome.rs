@@ -4,12 +4,14 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{Transaction, params};
 
+use super::person::Presence;
 use super::wire::Stop;
 use super::work::{Intent, Work};
 use super::{Delivery, millis};
 use crate::brevo::errors::{Kind, Remedy, Rule};
-use crate::people::consent;
-use crate::registry::Channel;
+use crate::people::identity::PersonId;
+use crate::people::{consent, memberships};
+use crate::registry::{Channel, Payload};
 use crate::store::StoreError;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
 use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, State, Transition, held};
@@ -26,7 +28,7 @@ pub(super) enum End {
     Held(&'static str),
     /// A person has to look at it.
     Stopped(State, Letter),
-    /// The event may be at Brevo; it is read back after the settle time.
+    /// The event or join may be at Brevo; it is read back after the settle time.
     ReadBack,
     /// Waiting again.
     Again(Again),
@@ -144,6 +146,12 @@ impl Delivery {
             for (channel, at) in &work.blocks {
                 consent::set_block_written(tx, work.person.id, *channel, *at)?;
             }
+            if let (Some(list), Some(in_list)) = (work.action.list, work.in_list) {
+                memberships::set_delivered(tx, list, PersonId(work.person.id), Some(in_list))?;
+            }
+            if work.person.dirty && work.person.presence == Presence::Gone {
+                memberships::forget_delivered(tx, PersonId(work.person.id))?;
+            }
             for letter in &work.letters {
                 write_letter(tx, &work.action, letter, now)?;
             }
@@ -214,14 +222,17 @@ impl Delivery {
         action: &Action,
         now: Millis,
     ) -> Result<(), StoreError> {
-        let end = if action.name == "brevo/track-event" {
+        let mut intent = Intent::read(action.intent.as_deref())?;
+        let may_start_something = may_start_something(action);
+        (intent.look, intent.sent) = (intent.look || may_start_something, intent.sent || may_start_something);
+        let end = if action.name == "brevo/track-event" || may_start_something {
             End::ReadBack
         } else if action.attempts >= self.options.policy.attempts {
             End::Stopped(State::Failed, interrupted())
         } else {
             End::Again(Again { at: now, code: "interrupted", counted: true })
         };
-        self.end(tx, action, State::InFlight, &end, None, now)
+        self.end(tx, action, State::InFlight, &end, Some(&intent), now)
     }
 
     fn pause_account(&self, action: &Action, letter: &Letter, now: Millis) -> Result<(), StoreError> {
@@ -271,13 +282,7 @@ impl Delivery {
         about: &str,
         now: Millis,
     ) -> Result<(), StoreError> {
-        tx.prepare_cached(
-            "UPDATE dead_letter SET state = 'resolved', closed_at = ?3
-             WHERE state = 'open' AND stage = 'deliver' AND pointer = ?2 AND installation IN
-                   (SELECT id FROM installation WHERE destination = ?1)",
-        )?
-        .execute(params![self.options.destination.0, about, now])?;
-        Ok(())
+        dead_letters::resolve_about(tx, self.options.destination.0, about, now)
     }
 }
 
@@ -334,6 +339,12 @@ fn supersede_withheld_phones(tx: &Transaction<'_>, action: &Action) -> Result<()
     )?
     .execute(params![action.person, held::PHONE_CONSENT_UNKNOWN, action.id])?;
     Ok(())
+}
+
+/// A join of a list that nobody called inert: it is not repeated before it was looked for.
+fn may_start_something(action: &Action) -> bool {
+    let payload = Payload::parse(&action.name, &action.payload);
+    matches!(payload, Ok(Payload::JoinList(to)) if !to.inert)
 }
 
 /// An erased person's names and values don't stay behind in the outbox.

@@ -43,7 +43,7 @@ impl Delivery {
     }
 
     /// Brevo's id of the person's contact; none where there is no contact.
-    fn contact_of(&self, work: &mut Work) -> Result<Option<i64>, Stop> {
+    pub(super) fn contact_of(&self, work: &mut Work) -> Result<Option<i64>, Stop> {
         let now = self.world.now();
         match (work.person.presence, work.person.looked_at) {
             (Presence::AtBrevo, _) => Ok(work.person.contact()),

@@ -31,6 +31,8 @@ pub(super) struct Work {
     pub release: bool,
     /// The phone was left out because its consent is unknown.
     pub phone_withheld: bool,
+    /// What was proven about the action's list: the person is in it, or not.
+    pub in_list: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -49,7 +51,13 @@ pub(super) struct Intent {
     /// Not to ride in a batch again: the batch was refused as a whole.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub single: bool,
-    /// How often the event was sent again after its absence was proven.
+    /// A look at the contact comes before the next join or leave.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub look: bool,
+    /// The join was sent, and may have been carried out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub sent: bool,
+    /// How often it was sent again after its absence was proven.
     #[serde(skip_serializing_if = "is_zero")]
     pub resends: u32,
     /// The contact that the event was sent for.
@@ -111,6 +119,7 @@ impl Work {
             letters: Vec::new(),
             release: false,
             phone_withheld: false,
+            in_list: None,
         }))
     }
 

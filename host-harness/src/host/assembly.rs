@@ -1,6 +1,6 @@
 //! From a configuration to the parts of a running host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,14 +13,17 @@ use crate::contract::{Profile, RateWindow, Surface};
 use crate::delivery::{Delivery, DestinationOptions};
 use crate::egress::spool::Spool;
 use crate::egress::{Access, transport};
-use crate::intake::{self, Intake, Parts as IntakeParts, Refused, Route, Routes, Verified, Verifier};
+use crate::intake::{
+    self, AllowedSenders, Intake, Parts as IntakeParts, Refused, Route, Routes, Verified, Verifier,
+};
 use crate::manifest::inbound::{self, Presented};
 use crate::manifest::{Auth, Manifest};
+use crate::networks::Network;
 use crate::people::tombstone;
 use crate::pipeline::{Installed, Pipeline, Policy};
 use crate::plugin::limits::Limits;
 use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
-use crate::secrets::SecretSource;
+use crate::secrets::{LiveSecrets, SecretSource};
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
 use crate::store::journal::GroupCommit;
 use crate::store::{Store, StoreError, jobs};
@@ -29,6 +32,9 @@ use crate::world::{SystemClock, SystemRandom, World};
 /// Bytes of inflated vendors' files that are kept for each installation.
 const SPOOL_QUOTA: u64 = 4 << 30;
 
+/// Slot of Brevo's key, among the secrets of an account.
+const API_KEY: &str = "api_key";
+
 /// Everything that the threads share.
 pub(crate) struct Parts {
     pub store: Arc<Store>,
@@ -36,6 +42,8 @@ pub(crate) struct Parts {
     pub pipeline: Arc<Pipeline>,
     pub deliveries: Vec<Arc<Delivery>>,
     pub policy: Policy,
+    /// Every secret of the configuration.
+    pub secrets: Vec<Arc<LiveSecrets>>,
     doors: Vec<Door>,
 }
 
@@ -45,6 +53,7 @@ struct Door {
     manifest: Manifest,
     settings: Value,
     secrets: Arc<dyn SecretSource>,
+    only_listed_senders: Vec<String>,
 }
 
 pub(super) fn assemble(config: &HostConfig, connectors: &[Connector]) -> Result<Parts, StartError> {
@@ -70,6 +79,8 @@ pub(crate) fn assemble_with(
 
     let mut installed = Vec::new();
     let mut doors = Vec::new();
+    let mut secrets: Vec<Arc<LiveSecrets>> = Vec::new();
+    let mut sources: HashMap<_, Arc<dyn SecretSource>> = HashMap::new();
     let mut accounts: BTreeMap<DestinationId, Account<'_>> = BTreeMap::new();
     for tenant in &config.tenants {
         for connector in &tenant.connectors {
@@ -96,24 +107,30 @@ pub(crate) fn assemble_with(
                 return Err(StartError::AccountConflict(tenant.brevo.account.clone()));
             }
             account.targets.push((row.id, profile.targets.clone()));
-            let secrets: Arc<dyn SecretSource> = Arc::new(connectors::secrets(connector));
+            let live = Arc::new(connectors::secrets(connector));
+            secrets.push(live.clone());
+            sources.insert(row.id, live.clone());
             doors.push(Door {
                 row: row.clone(),
                 manifest: plugin.manifest().clone(),
                 settings: serde_json::from_str(&connector.settings_json).unwrap_or(Value::Null),
-                secrets: secrets.clone(),
+                secrets: live.clone(),
+                only_listed_senders: connector.only_listed_senders.clone(),
             });
-            let one = install(config, &world, &store, plugin, connector, row, secrets)?;
+            let one = install(config, &world, &store, plugin, connector, row, live)?;
             installed.push(Arc::new(around(one)));
         }
     }
-    let deliveries = accounts
-        .into_iter()
-        .map(|(id, account)| delivery(config, &world, &store, id, account))
-        .collect::<Result<_, _>>()?;
+    let mut deliveries = Vec::new();
+    for (id, account) in accounts {
+        let key = BTreeMap::from([(API_KEY.to_owned(), account.destination.api_key.clone())]);
+        let key = Arc::new(LiveSecrets::new(&key));
+        secrets.push(key.clone());
+        deliveries.push(delivery(config, &world, &store, id, account, key)?);
+    }
     let policy = Policy::default();
-    let pipeline = Arc::new(Pipeline::new(store.clone(), world.clone(), policy, installed));
-    Ok(Parts { store, world, pipeline, deliveries, policy, doors })
+    let pipeline = Pipeline::new(store.clone(), world.clone(), policy, installed).with_secrets(sources);
+    Ok(Parts { store, world, pipeline: Arc::new(pipeline), deliveries, policy, secrets, doors })
 }
 
 fn profile(plugin: &Plugin, tenant: &str, connector: &ConnectorConfig) -> Result<Arc<Profile>, StartError> {
@@ -180,12 +197,12 @@ fn delivery(
     store: &Arc<Store>,
     id: DestinationId,
     account: Account<'_>,
+    key: Arc<LiveSecrets>,
 ) -> Result<Arc<Delivery>, StartError> {
-    let key = account.destination.api_key.current.clone();
     let options = DestinationOptions {
         destination: id,
         base_url: account.destination.base_url.clone().unwrap_or_else(|| BASE_URL.to_owned()),
-        api_key: Arc::new(move || Some(key.clone())),
+        api_key: Arc::new(move || key.get(API_KEY).into_iter().next()),
         allow_private: config.allow_private_addresses,
         plan: account.destination.plan,
         limits: BTreeMap::new(),
@@ -214,7 +231,7 @@ pub(crate) fn listen(
             let Some(scheme) = door.manifest.inbound.get(&surface.verification) else {
                 continue; // the runtime refuses a profile that names a scheme the manifest lacks
             };
-            routes.add(&door.row.intake_token, route(door, surface, scheme.clone()));
+            routes.add(&door.row.intake_token, route(door, surface, scheme.clone(), &config.trusted_proxies));
             addresses.push(WebhookAddress {
                 tenant: door.row.tenant.clone(),
                 connector: door.row.connector.clone(),
@@ -234,7 +251,7 @@ pub(crate) fn listen(
     Ok((intake, addresses))
 }
 
-fn route(door: &Door, surface: &Surface, scheme: Auth) -> Route {
+fn route(door: &Door, surface: &Surface, scheme: Auth, proxies: &[Network]) -> Route {
     let (settings, secrets) = (door.settings.clone(), door.secrets.clone());
     let needs_body = matches!(scheme, Auth::Digest(_));
     let challenge = match scheme {
@@ -251,11 +268,17 @@ fn route(door: &Door, surface: &Surface, scheme: Auth) -> Route {
             Err(refused) => Err(Refused { code: refused.code.as_str() }),
         }
     };
+    let senders = door.only_listed_senders.contains(&surface.name).then(|| AllowedSenders {
+        // The settings were refused where nothing is listed; if they were not, nobody may send.
+        listed: connectors::senders(&door.manifest, &door.settings, &surface.name).unwrap_or_default(),
+        proxies: proxies.to_vec(),
+    });
     Route {
         installation: door.row.id,
         tenant: door.row.tenant.clone(),
         surface: surface.name.clone(),
         verifier: Verifier { needs_body, challenge, check: Box::new(check) },
+        senders,
         answer: surface.answer.clone(),
         body_cap: surface.body_cap as usize,
         headers: surface.headers.clone(),

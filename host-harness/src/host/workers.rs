@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::StartError;
 use super::assembly::Parts;
+use crate::secrets::SecretSource as _;
 use crate::store::{StoreError, retention};
 use crate::{delivery, pipeline};
 
@@ -19,6 +20,10 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// Real wait after an error of the store.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Real time between two looks at the files of secrets. A disk that hangs holds up this thread and
+/// no request.
+const LOOK_AT_SECRETS: Duration = Duration::from_secs(1);
 
 /// Real time between two prunings.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
@@ -89,6 +94,13 @@ pub(super) fn start(parts: &Parts) -> Result<Workers, StartError> {
             until(&stop, "delivery", step, || delivery.recover().map(drop));
         })?);
     }
+    let (halt, secrets) = (stop.clone(), parts.secrets.clone());
+    threads.push(spawn("secrets", move || {
+        while !halt.asked() {
+            secrets.iter().for_each(|one| one.look());
+            halt.wait(LOOK_AT_SECRETS);
+        }
+    })?);
     let (halt, store, clock) = (stop.clone(), parts.store.clone(), parts.world.clock.clone());
     let horizon = parts.policy.horizon;
     threads.push(spawn("housekeeping", move || {

@@ -1,5 +1,6 @@
 //! One request: route, verify, read, keep, answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,17 +67,18 @@ impl Desk {
         }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    /// Answers one request. `peer` is the other end of its connection: a proxy, as a rule.
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
         // Nothing after a chunked body is watched by the head guard, so nothing may come after.
         let last = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let mut answer = self.route(request).await;
+        let mut answer = self.route(request, peer).await;
         if last || answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Answer {
+    async fn route(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
         if !well_addressed(&request) {
             return self.refuse(None, StatusCode::BAD_REQUEST, "bad-request");
         }
@@ -87,9 +89,12 @@ impl Desk {
         let Some((token, surface)) = path.strip_prefix("/in/").and_then(|rest| rest.split_once('/')) else {
             return self.refuse(None, StatusCode::NOT_FOUND, "unknown-address");
         };
-        if request.method() != Method::POST {
+        // A surface has no methods of its own in the contract, and where a vendor lets its customer
+        // choose one (a connector campaign is POST or PUT), both mean the same: here is a body.
+        // Whatever else it is, it carries none to keep.
+        if !matches!(*request.method(), Method::POST | Method::PUT) {
             let mut answer = self.refuse(None, StatusCode::METHOD_NOT_ALLOWED, "wrong-method");
-            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, PUT"));
             return answer;
         }
         let Some(route) = self.routes.find(token, surface) else {
@@ -97,7 +102,7 @@ impl Desk {
             discard(request, DISCARD_UNKNOWN, self.options.body_deadline).await;
             return self.refuse(None, StatusCode::NOT_FOUND, "unknown-address");
         };
-        match self.deliver(request, &route).await {
+        match self.deliver(request, peer, &route).await {
             Ok(bytes) => {
                 self.counts.add(Some(&route), "accepted");
                 tracing::debug!(tenant = route.tenant, surface = route.surface, bytes, "webhook accepted");
@@ -122,7 +127,18 @@ impl Desk {
     }
 
     /// Everything between a known address and a durable body.
-    async fn deliver(&self, request: Request<Incoming>, route: &Arc<Route>) -> Result<usize, Refusal> {
+    async fn deliver(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        route: &Arc<Route>,
+    ) -> Result<usize, Refusal> {
+        if let Some(senders) = &route.senders
+            && let Err(code) = senders.check(peer, request.headers())
+        {
+            discard(request, DISCARD_UNKNOWN, self.options.body_deadline).await;
+            return Err(Refusal { status: StatusCode::FORBIDDEN, code });
+        }
         let check = |headers: &HeaderMap, body: &[u8]| {
             (route.verifier.check)(headers, body)
                 .map_err(|Refused { code }| Refusal { status: StatusCode::UNAUTHORIZED, code })
@@ -181,14 +197,19 @@ impl Desk {
             if data.len() > cap - bytes.len() {
                 break ReadError::TooLarge;
             }
-            if bytes.len() + data.len() > memory.len() * PIECE {
-                let more = (bytes.len() + data.len()).div_ceil(PIECE) - memory.len();
-                for _ in 0..more {
+            let needed = bytes.len() + data.len();
+            if needed > memory.len() * PIECE {
+                // Twice as much at a time, so that a long body is not copied at every step; but no
+                // more than it says it is, and than it may be. What is paid for is what is taken.
+                let whole = body.size_hint().upper().map_or(cap as u64, |rest| rest + needed as u64);
+                let room = (2 * bytes.len()).min(usize::try_from(whole).unwrap_or(cap)).min(cap).max(needed);
+                for _ in memory.len()..room.div_ceil(PIECE) {
                     memory.extend(self.memory.clone().try_acquire_owned());
                 }
-                if memory.len() * PIECE < bytes.len() + data.len() {
+                if memory.len() * PIECE < room {
                     break ReadError::NoMemory;
                 }
+                bytes.reserve_exact(room - bytes.len());
             }
             bytes.extend_from_slice(&data);
         };

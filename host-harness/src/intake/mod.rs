@@ -8,6 +8,7 @@
 
 mod answer;
 mod head_guard;
+mod senders;
 mod server;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,6 +25,7 @@ use crate::store::installations::InstallationId;
 use crate::store::journal::Journal;
 use crate::world::Clock;
 
+pub use senders::AllowedSenders;
 pub use server::Intake;
 
 /// What a verification needs to look at, and how it is done.
@@ -63,6 +65,8 @@ pub struct Route {
     pub surface: String,
     /// How a request proves where it comes from.
     pub verifier: Verifier,
+    /// Addresses that it may come from, beside its credential; none: from anywhere.
+    pub senders: Option<AllowedSenders>,
     /// Given once the body is durable.
     pub answer: StaticAnswer,
     /// Largest body in bytes.

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,8 +112,8 @@ async fn accept(
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = serve(stream, desk.clone(), stopped.clone(), options);
+            Ok((stream, peer)) => {
+                let connection = serve(stream, peer.ip(), desk.clone(), stopped.clone(), options);
                 tokio::spawn(async move {
                     connection.await;
                     drop(slot);
@@ -130,11 +130,17 @@ async fn accept(
     }
 }
 
-async fn serve(stream: TcpStream, desk: Arc<Desk>, mut stopped: watch::Receiver<bool>, options: Options) {
+async fn serve(
+    stream: TcpStream,
+    peer: IpAddr,
+    desk: Arc<Desk>,
+    mut stopped: watch::Receiver<bool>,
+    options: Options,
+) {
     let _ = stream.set_nodelay(true); // only a matter of speed
     let service = service_fn(move |request| {
         let desk = desk.clone();
-        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+        async move { Ok::<_, Infallible>(desk.answer(request, peer).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

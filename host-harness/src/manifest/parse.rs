@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::grammar::{is_dns_label, is_host_header, is_name, is_setting_path, is_token, origin_template};
+use super::senders::Senders;
 use super::{Auth, Endpoint, Literal, Manifest, OriginPart, OriginTemplate, Segment, Text, Variable};
 use crate::contract::Problem;
 use crate::{hex, json};
@@ -22,8 +23,8 @@ pub fn manifest(text: &str) -> Result<Manifest, Vec<Problem>> {
         Ok(Value::Object(fields)) => fields,
         _ => Default::default(),
     };
-    const KNOWN: [&str; 6] =
-        ["connector", "contract", "component", "request-id-header", "endpoints", "inbound"];
+    const KNOWN: [&str; 7] =
+        ["connector", "contract", "component", "request-id-header", "endpoints", "inbound", "senders"];
     for key in fields.keys().filter(|key| !KNOWN.contains(&key.as_str())) {
         problems.add(
             "unknown-key",
@@ -39,6 +40,7 @@ pub fn manifest(text: &str) -> Result<Manifest, Vec<Problem>> {
         request_id_header: fields.get("request-id-header").and_then(|value| problems.request_id(value)),
         endpoints: problems.named(&fields, "endpoints", Problems::endpoint),
         inbound: problems.named(&fields, "inbound", Problems::inbound),
+        senders: fields.get("senders").and_then(|value| problems.senders(value)),
     };
     if !manifest.connector.is_empty() && !is_name(&manifest.connector) {
         problems.add(
@@ -112,6 +114,27 @@ impl Problems {
             );
         }
         name
+    }
+
+    fn senders(&mut self, value: &Value) -> Option<Senders> {
+        let senders = Senders::deserialize(value).ok();
+        let whole = senders.as_ref().is_some_and(|senders| {
+            let lists = senders.surfaces.values().flat_map(BTreeMap::values);
+            is_setting_path(&senders.by)
+                && senders.surfaces.keys().all(|name| is_name(name))
+                // An empty list would refuse everything.
+                && lists.into_iter().all(|list| !list.is_empty())
+        });
+        if !whole {
+            self.add(
+                "bad-senders",
+                "senders",
+                "this is not { \"by\": setting, \"surfaces\": { surface: { value: [address, ...] } } }"
+                    .into(),
+                "List addresses, at least one each; leave out what the vendor doesn't name.",
+            );
+        }
+        senders.filter(|_| whole)
     }
 
     fn named<T>(

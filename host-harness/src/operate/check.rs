@@ -1,14 +1,18 @@
 //! Does a configuration work? Settings, secrets and accounts, each tried by something harmless.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::brevo::account::{self, Client, NoAnswer};
 use crate::config::{ConnectorConfig, Place};
-use crate::contract::{FailureKind, Next, PageRequest, Position, Profile, ResourceSpec, SyncMode};
+use crate::connectors;
+use crate::contract::{FailureKind, Next, PageRequest, Position, Profile, ResourceSpec, Surface, SyncMode};
 use crate::manifest::Manifest;
+use crate::networks::Network;
 use crate::plugin::{ConfigureError, Plugin};
 use crate::store::dead_letters::Actor;
 use crate::unit::{Services, Unit, UnitError, Work};
@@ -119,11 +123,43 @@ pub fn settings_problems(error: &ConfigureError, config: &ConnectorConfig) -> Ve
         }
     };
     let with = |one: &crate::contract::Problem| {
-        // The operator grants the manifest; everything else of a profile is the author's.
-        let actor = if one.code == "profile-beyond-manifest" { "operator" } else { actor };
+        // The operator grants the manifest and says who may send; everything else of a profile is
+        // the author's.
+        let operators = ["profile-beyond-manifest", "senders-not-listed", "unknown-surface"];
+        let actor = if operators.contains(&one.code.as_str()) { "operator" } else { actor };
         located(&one.path, actor, &one.code, &one.message, &one.remedy)
     };
     problems.iter().map(with).collect()
+}
+
+/// Who may send to a surface, beside having its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Senders {
+    /// The surface.
+    pub surface: String,
+    /// Whether only the listed addresses may.
+    pub held: bool,
+    /// Those that the vendor names for these settings; empty where it names none.
+    pub listed: Vec<IpAddr>,
+    /// Proxies that are believed about whom they speak for.
+    pub proxies: Vec<String>,
+}
+
+/// Every surface, and whether the addresses of its senders are looked at.
+pub fn senders(
+    manifest: &Manifest,
+    config: &ConnectorConfig,
+    profile: &Profile,
+    proxies: &[Network],
+) -> Vec<Senders> {
+    let settings = serde_json::from_str(&config.settings_json).unwrap_or(Value::Null);
+    let of = |surface: &Surface| Senders {
+        surface: surface.name.clone(),
+        held: config.only_listed_senders.contains(&surface.name),
+        listed: connectors::senders(manifest, &settings, &surface.name).unwrap_or_default(),
+        proxies: proxies.iter().map(Network::to_string).collect(),
+    };
+    profile.surfaces.iter().map(of).collect()
 }
 
 /// Runs every check resource of a profile, after a look at endpoints that only the operator can
@@ -216,7 +252,11 @@ fn judge(kind: &FailureKind) -> (Result, Actor, String) {
             Actor::Tenant,
             format!("Give the key in the slot `{slot}` this permission at the vendor: {scope}."),
         ),
-        FailureKind::Config => (Result::Refused, Actor::Tenant, "Correct the settings.".into()),
+        FailureKind::Config => (
+            Result::Refused,
+            Actor::Tenant,
+            "Do what the message says, in the settings or at the vendor.".into(),
+        ),
         FailureKind::Gone => {
             (Result::Refused, Actor::Tenant, "Restore at the vendor what the settings name.".into())
         }

@@ -3,4 +3,6 @@
 pub mod accounting;
 pub mod check;
 pub mod dead_letters;
+pub mod describe;
+pub mod lists;
 pub mod status;

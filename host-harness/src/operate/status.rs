@@ -4,8 +4,10 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::Serialize;
 
 use super::accounting::{Sums, reconciling};
+use super::lists::{self, ListStatus};
 use crate::store::StoreError;
 use crate::store::installations::{self, DestinationId, InstallationId};
+use crate::store::pauses::{self, KeyPause};
 use crate::world::Millis;
 
 /// Everything at one instant.
@@ -34,6 +36,8 @@ pub struct InstallationStatus {
     pub adds_up: bool,
     /// Parked actions that are read back by themselves; the other parked ones wait for a person.
     pub reading_back: i64,
+    /// Keys that the vendor refuses, and what stands still because of them.
+    pub key_pauses: Vec<KeyPause>,
     pub resources: Vec<ResourceStatus>,
 }
 
@@ -54,6 +58,8 @@ pub struct ResourceStatus {
     pub running: bool,
     /// Next run; nothing: not by itself.
     pub due_at: Option<Millis>,
+    /// Slot of the refused key that holds it up.
+    pub waits_for_key: Option<String>,
 }
 
 /// A Brevo account.
@@ -63,6 +69,8 @@ pub struct DestinationStatus {
     pub name: String,
     /// Why nothing is delivered, if nothing is.
     pub pause: Option<Pause>,
+    /// Lists that wait for an operator's word.
+    pub lists: Vec<ListStatus>,
 }
 
 /// Deliveries to an account stand still.
@@ -96,6 +104,7 @@ impl Status {
                 adds_up: sums.agree(),
                 sums,
                 reading_back: reconciling(tx, row.id)?,
+                key_pauses: pauses::of(tx, row.id)?,
                 resources: resources(tx, row.id)?,
             });
         }
@@ -103,12 +112,17 @@ impl Status {
         Ok(Self { at: now, installations: found, destinations })
     }
 
-    /// True where no one has to act: every sum adds up, nothing is paused, put aside or open.
+    /// True where no one has to act: every sum adds up, nothing is paused, put aside or open, and no
+    /// list waits for a word.
     pub fn is_well(&self) -> bool {
         let calm = |one: &InstallationStatus| {
-            one.adds_up && one.sums.put_aside == 0 && one.sums.dead_letters.is_empty()
+            one.adds_up
+                && one.sums.put_aside == 0
+                && one.sums.dead_letters.is_empty()
+                && one.key_pauses.is_empty()
         };
-        self.installations.iter().all(calm) && self.destinations.iter().all(|one| one.pause.is_none())
+        let goes = |one: &DestinationStatus| one.pause.is_none() && one.lists.is_empty();
+        self.installations.iter().all(calm) && self.destinations.iter().all(goes)
     }
 }
 
@@ -122,7 +136,7 @@ fn destinations(tx: &Transaction<'_>) -> Result<Vec<(DestinationId, DestinationS
     rows.into_iter()
         .map(|(id, name, code, until)| {
             let pause = code.map(|code| pause(tx, id, code, until)).transpose()?;
-            Ok((id, DestinationStatus { name, pause }))
+            Ok((id, DestinationStatus { name, pause, lists: lists::waiting(tx, id)? }))
         })
         .collect()
 }
@@ -151,10 +165,11 @@ fn pause(
 }
 
 fn resources(tx: &Transaction<'_>, installation: InstallationId) -> Result<Vec<ResourceStatus>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT key, finished_at, result, code, attempts, running, due_at FROM job
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT key, finished_at, result, code, attempts, running, due_at, {} FROM job
          WHERE installation = ?1 ORDER BY key",
-    )?;
+        pauses::waits_for()
+    ))?;
     let rows = statement.query_map([installation.0], |row| {
         let key: String = row.get(0)?;
         Ok(ResourceStatus {
@@ -165,6 +180,7 @@ fn resources(tx: &Transaction<'_>, installation: InstallationId) -> Result<Vec<R
             attempts: row.get(4)?,
             running: row.get(5)?,
             due_at: row.get(6)?,
+            waits_for_key: row.get(7)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

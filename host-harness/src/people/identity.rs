@@ -13,12 +13,13 @@
 //! | only addresses, known for exactly one person | that person |
 //! | only addresses, known for several | shared: opt-outs and suppressions hold for all of them, the rest is quarantined |
 //! | an address that others have as well | it is shared; every opt-out and suppression of one holds for all |
-//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it |
+//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it, memberships of lists included |
 
 use rusqlite::{Transaction, params};
 
 use super::consent::Consents;
-use crate::contract::Person;
+use super::memberships;
+use crate::contract::{Alias, Person};
 use crate::registry::Channel;
 use crate::store::StoreError;
 use crate::store::installations::DestinationId;
@@ -55,6 +56,27 @@ pub fn resolve(
     let (resolution, _) = Search::new(tx, &mut consents, destination, now).resolve(person)?;
     consents.flush(tx)?;
     Ok(resolution)
+}
+
+/// Every name that is known of a person; of several of one kind the newest.
+pub fn names_of(tx: &Transaction<'_>, id: PersonId) -> Result<Person, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT kind, value FROM identity WHERE person = ?1 ORDER BY at, value")?;
+    let rows = statement.query_map([id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut person = Person { external_id: None, email: None, phone: None, aliases: Vec::new() };
+    for row in rows {
+        let (kind, value): (String, String) = row?;
+        match kind.as_str() {
+            EXTERNAL_ID => person.external_id = Some(value),
+            EMAIL => person.email = Some(value),
+            PHONE => person.phone = Some(value),
+            other => {
+                let Some(kind) = other.strip_prefix("alias:") else { continue };
+                person.aliases.push(Alias { kind: kind.to_owned(), value });
+            }
+        }
+    }
+    Ok(person)
 }
 
 /// Lower-cased, as Brevo compares addresses. The local part is the mailbox owner's business, but
@@ -216,6 +238,7 @@ impl<'a, 't> Search<'a, 't> {
             )?;
             tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
             tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+            memberships::absorb(tx, id, other)?;
             outbox::release_held(tx, id.0, now)?;
         }
         Ok(())

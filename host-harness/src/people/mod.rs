@@ -4,4 +4,5 @@ pub mod circle;
 pub mod consent;
 pub mod fields;
 pub mod identity;
+pub mod memberships;
 pub mod tombstone;

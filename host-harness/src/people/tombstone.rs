@@ -6,6 +6,7 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::identity::{PersonId, email_key};
+use super::memberships;
 use crate::contract::Person;
 use crate::store::installations::DestinationId;
 use crate::store::{Digest, StoreError};
@@ -57,7 +58,7 @@ pub fn is_erased(
     Ok(false)
 }
 
-/// Forgets a person: hashes of every known name stay, names, consent and open actions go.
+/// Forgets a person: hashes of every known name stay, names, consent, memberships and open actions go.
 /// Returns how many open actions were refused by it.
 pub fn erase(
     tx: &Transaction<'_>,
@@ -79,6 +80,7 @@ pub fn erase(
     }
     tx.execute("DELETE FROM identity WHERE person = ?1", [person.0])?;
     tx.execute("DELETE FROM consent WHERE person = ?1", [person.0])?;
+    memberships::forget(tx, person)?;
     tx.execute("UPDATE person SET desired = '{}', fields = '{}' WHERE id = ?1", [person.0])?;
     // States 0 waiting, 8 held, 9 parked, 10 failed become 7 refused; what is in flight ends by itself.
     let refused = tx.execute(

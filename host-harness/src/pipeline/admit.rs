@@ -10,6 +10,7 @@ use rusqlite::Transaction;
 use serde_json::Value;
 
 use super::Installed;
+use super::membership;
 use crate::contract::{Action, Person, Provenance, Record, Subject};
 use crate::people::circle::Circle;
 use crate::people::fields::{self, Standing};
@@ -137,6 +138,7 @@ fn admit_one(
     let mut text = action.payload.clone();
     let mut state = State::Waiting;
     let mut code = None;
+    let mut list = None;
     match payload {
         Payload::UpsertContact(upsert) => {
             let fold = fold(tx, circle, admission, id, person, &upsert.attributes)?;
@@ -166,6 +168,15 @@ fn admit_one(
                 (state, code) = (State::Expired, Some("too-old"));
             }
         }
+        Payload::JoinList(to) | Payload::LeaveList(to) => {
+            let member = matches!(payload, Payload::JoinList(_));
+            let Some(called) = membership::called_for(tx, admission, id, to, member, action.not_after)?
+            else {
+                admitted.lost += 1;
+                return Ok(());
+            };
+            (list, state, code) = (Some(called.list), called.state, called.code);
+        }
     }
     let slot = if shares { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
     let effect = Digest::of(&[
@@ -191,6 +202,7 @@ fn admit_one(
         not_before: action.not_before,
         not_after: action.not_after,
         coalesce_key: action.coalesce.as_deref(),
+        list,
         batch: admission.batch,
         position: admission.position as i64,
         state,
@@ -207,12 +219,16 @@ fn restricted_channel(payload: &Payload) -> Option<Channel> {
     match payload {
         Payload::SetConsent(set) if set.status == ConsentStatus::OptedOut => Some(set.channel),
         Payload::SetSuppression(set) => Some(set.channel),
-        Payload::SetConsent(_) | Payload::UpsertContact(_) | Payload::TrackEvent(_) => None,
+        Payload::SetConsent(_)
+        | Payload::UpsertContact(_)
+        | Payload::TrackEvent(_)
+        | Payload::JoinList(_)
+        | Payload::LeaveList(_) => None,
     }
 }
 
 /// Without a trusted time, only what came in by the live door counts as new.
-fn old_news(admission: &Admission<'_>) -> bool {
+pub(super) fn old_news(admission: &Admission<'_>) -> bool {
     !admission.time.trusted && admission.record.provenance != Provenance::Live
 }
 

@@ -219,13 +219,18 @@ fn refused(refusal: &Refusal) -> Verdict {
     Verdict { code: refusal.code().into(), actor, message: refusal.message(), remedy }
 }
 
-/// The vendor's time where it can be trusted, otherwise the time of arrival. A time in the future
-/// would win against everything for ever, so it is not trusted.
+/// The vendor's time where it can be trusted, otherwise the time of arrival: of the first part of
+/// what the record belongs to, where the connector says that this came earlier, so that parts which
+/// come late don't look new. A time in the future would win against everything for ever, so it is
+/// not trusted.
 pub(super) fn trusted_time(record: &Record, received_at: Millis, policy: &Policy) -> TrustedTime {
     let latest = received_at + policy.future_tolerance.as_millis() as Millis;
     match record.occurred.at {
         Some(at) if record.occurred.trust == TimeTrust::Vendor && at > 0 && at <= latest => {
             TrustedTime { at, trusted: true }
+        }
+        Some(at) if record.occurred.trust == TimeTrust::Arrival && at > 0 && at <= received_at => {
+            TrustedTime { at, trusted: false }
         }
         _ => TrustedTime { at: received_at, trusted: false },
     }

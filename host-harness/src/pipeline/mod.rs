@@ -7,6 +7,8 @@
 mod admit;
 mod ahead;
 mod commit;
+mod keys;
+mod membership;
 mod pages;
 mod requeued;
 mod services;
@@ -65,6 +67,8 @@ pub struct Policy {
     pub transient_attempts: u32,
     /// First and longest wait between attempts; doubled each time, with full jitter.
     pub backoff: (Duration, Duration),
+    /// First and longest time that a refused key is left alone; doubled each time.
+    pub key_retry: (Duration, Duration),
 }
 
 impl Default for Policy {
@@ -75,6 +79,7 @@ impl Default for Policy {
             fault_attempts: 3,
             transient_attempts: 12,
             backoff: (Duration::from_secs(2), Duration::from_mins(15)),
+            key_retry: (Duration::from_mins(1), Duration::from_hours(1)),
         }
     }
 }
@@ -97,6 +102,7 @@ pub struct Pipeline {
     /// Journal entries that a thread is working on.
     busy: Mutex<HashSet<i64>>,
     ahead: ahead::Ahead,
+    keys: keys::Keys,
 }
 
 impl Pipeline {
@@ -110,6 +116,7 @@ impl Pipeline {
             installed,
             busy: Mutex::new(HashSet::new()),
             ahead: ahead::Ahead::default(),
+            keys: keys::Keys::default(),
         }
     }
 
@@ -181,7 +188,7 @@ impl Verdict {
                     FailureKind::Config => (Actor::Tenant, "Correct the settings, then requeue."),
                     FailureKind::Auth(_) => (
                         Actor::Tenant,
-                        "Put a valid key into the slot named by `harness check`, then restart the host.",
+                        "Put a valid key into the slot named by `harness check`; it is tried again by itself.",
                     ),
                     FailureKind::Permission(_) => {
                         (Actor::Tenant, "Give the key the missing scope; `harness check` names it.")

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use super::commit::{Origin, commit, log_lines};
+use super::keys::ReadWith;
 use super::services::UnitServices;
 use super::{Installed, Pipeline, Step, Verdict, storage_full};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
 use crate::crash;
 use crate::store::dead_letters::{self, NewDeadLetter};
 use crate::store::jobs::{self, Job, Read, RunResult, Start};
-use crate::store::{StoreError, jobs as store_jobs, runs};
+use crate::store::{StoreError, jobs as store_jobs, pauses, runs};
 use crate::unit::{Outcome, Unit, UnitError, Work};
 use crate::world::Millis;
 
@@ -26,6 +27,7 @@ const PROGRESS: &str = "progress";
 impl Pipeline {
     /// Runs the next due page.
     pub(super) fn page_step(&self) -> Result<Step, StoreError> {
+        self.try_keys()?;
         let now = self.world.now();
         let Some(job) = self.store.write(|tx| jobs::claim(tx, now))? else {
             let next = self.store.read::<_, StoreError>(jobs::next_due)?;
@@ -68,11 +70,15 @@ impl Pipeline {
             Position::Cursor(cursor) => Some(cursor),
             _ => None,
         };
+        // Taken before the page is read: a key that is replaced meanwhile is another one.
+        let spec = row.profile.resources.iter().find(|spec| spec.name == job.resource);
+        let slot = spec.and_then(|spec| spec.slot.as_deref());
+        let key = ReadWith { slot, version: self.keys.version(row.id, slot) };
         let mut outcome = match self.ahead.take(job.id, stands_at) {
             Some(outcome) => outcome,
             None => match self.reading(installed, &job.resource, position)() {
                 Ok(outcome) => outcome,
-                Err(error) => return self.page_failed(job, installed, &error),
+                Err(error) => return self.read_failed(job, installed, &error, key),
             },
         };
         crash::point("unit-after-guest");
@@ -82,6 +88,7 @@ impl Pipeline {
         let committed = self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
             jobs::note_page(tx, job, read)?;
+            pauses::came_through(tx, job, now)?;
             self.move_on(tx, job, installed, &outcome, now)?;
             crash::point("unit-before-commit");
             Ok(())
@@ -182,6 +189,17 @@ impl Pipeline {
     }
 
     fn page_failed(&self, job: &Job, installed: &Installed, error: &UnitError) -> Result<(), StoreError> {
+        self.read_failed(job, installed, error, ReadWith::default())
+    }
+
+    /// As [`Self::page_failed`], for a page that was read with this version of its key.
+    fn read_failed(
+        &self,
+        job: &Job,
+        installed: &Installed,
+        error: &UnitError,
+        key: ReadWith<'_>,
+    ) -> Result<(), StoreError> {
         let now = self.world.now();
         let verdict = Verdict::of(error);
         let due = match error {
@@ -201,7 +219,7 @@ impl Pipeline {
         tracing::warn!(resource = %job.resource, code = %verdict.code, "a page failed");
         self.store.write(|tx| {
             jobs::settle(tx, job, due, RunResult::Failed, Some(&verdict.code), now)?;
-            if due.is_none() {
+            if due.is_none() && !self.pause_for_key(tx, job, &installed.row, error, key)? {
                 dead_letters::insert(
                     tx,
                     &NewDeadLetter {

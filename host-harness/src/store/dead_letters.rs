@@ -204,6 +204,22 @@ pub fn close_parts(tx: &Transaction<'_>, journal: i64, now: Millis) -> Result<us
     Ok(tx.prepare_cached(sql)?.execute(params![journal, now])?)
 }
 
+/// Closes the letters about a thing of an account that is well again.
+pub fn resolve_about(
+    tx: &Transaction<'_>,
+    destination: i64,
+    about: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE dead_letter SET state = 'resolved', closed_at = ?3
+         WHERE state = 'open' AND stage = 'deliver' AND pointer = ?2 AND installation IN
+               (SELECT id FROM installation WHERE destination = ?1)",
+    )?
+    .execute(params![destination, about, now])?;
+    Ok(())
+}
+
 /// The oldest requeued dead letter of a stage that the pipeline has yet to work on.
 pub fn next_requeued(tx: &Transaction<'_>, stage: &str) -> Result<Option<DeadLetter>, StoreError> {
     let sql = format!(

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::installations::{Installation, InstallationId};
-use super::{Digest, StoreError};
+use super::{Digest, StoreError, pauses};
 use crate::contract::{self, Cursor, SyncMode};
 use crate::world::Millis;
 
@@ -101,20 +101,21 @@ pub fn ensure(tx: &Transaction<'_>, installation: &Installation, now: Millis) ->
         "UPDATE job SET running = 0, crashes = crashes + 1 WHERE installation = ?1 AND running = 1",
         [installation.id.0],
     )?;
-    Ok(())
+    pauses::after_start(tx, installation, now)
 }
 
-/// Claims the next due job; one job runs at a time for each (installation, resource).
+/// Claims the next due job that no refused key holds up; one job runs at a time for each
+/// (installation, resource).
 pub fn claim(tx: &Transaction<'_>, now: Millis) -> Result<Option<Job>, StoreError> {
+    let free = pauses::free();
     let id: Option<i64> = tx
-        .query_row(
+        .prepare_cached(&format!(
             "SELECT id FROM job WHERE due_at <= ?1 AND running = 0 AND NOT EXISTS (
                SELECT 1 FROM job AS other WHERE other.running = 1
                AND other.installation = job.installation AND other.resource = job.resource)
-             ORDER BY due_at, id LIMIT 1",
-            [now],
-            |row| row.get(0),
-        )
+             AND {free} ORDER BY due_at, id LIMIT 1"
+        ))?
+        .query_row([now], |row| row.get(0))
         .optional()?;
     let Some(id) = id else { return Ok(None) };
     // After an end, or before any page, a new run begins, with an account of its own.
@@ -146,9 +147,11 @@ pub fn claim(tx: &Transaction<'_>, now: Millis) -> Result<Option<Job>, StoreErro
     Ok(Some(job))
 }
 
-/// When the next job is due, if one is.
+/// When the next job is due, or a refused key is tried again, if either will be.
 pub fn next_due(tx: &Transaction<'_>) -> Result<Option<Millis>, StoreError> {
-    Ok(tx.query_row("SELECT min(due_at) FROM job WHERE running = 0", [], |row| row.get(0))?)
+    let sql = format!("SELECT min(due_at) FROM job WHERE running = 0 AND {}", pauses::free());
+    let job: Option<Millis> = tx.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
+    Ok([job, pauses::next_retry(tx)?].into_iter().flatten().min())
 }
 
 /// Takes up at once whatever of a resource failed and no longer runs by itself. False where nothing
@@ -159,12 +162,17 @@ pub fn resume(
     resource: &str,
     now: Millis,
 ) -> Result<bool, StoreError> {
-    let changed = tx.execute(
+    let mut statement = tx.prepare_cached(
         "UPDATE job SET due_at = ?3, attempts = 0
-         WHERE installation = ?1 AND resource = ?2 AND running = 0 AND due_at IS NULL AND result = 'failed'",
-        params![installation.0, resource, now],
+         WHERE installation = ?1 AND resource = ?2 AND running = 0 AND due_at IS NULL AND result = 'failed'
+         RETURNING id",
     )?;
-    Ok(changed > 0)
+    let rows = statement.query_map(params![installation.0, resource, now], |row| row.get(0))?;
+    let jobs: Vec<i64> = rows.collect::<Result<_, _>>()?;
+    for job in &jobs {
+        pauses::let_through(tx, *job)?;
+    }
+    Ok(!jobs.is_empty())
 }
 
 /// A run ended or paused: when it goes on (never by itself where nothing is given), and how it stands.

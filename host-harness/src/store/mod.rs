@@ -10,7 +10,9 @@ pub mod dead_letters;
 pub mod installations;
 pub mod jobs;
 pub mod journal;
+pub mod lists;
 pub mod outbox;
+pub mod pauses;
 mod rates;
 pub mod retention;
 pub mod runs;
@@ -96,7 +98,12 @@ impl std::fmt::Debug for Digest {
 }
 
 /// Schema steps; a step is never edited once released.
-const STEPS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// The host's file.
 pub struct Store {

@@ -97,6 +97,11 @@ pub mod held {
     pub const PHONE_CONSENT_UNKNOWN: &str = "phone-consent-unknown";
     /// It needs a contact, and there is none.
     pub const CONTACT_UNKNOWN: &str = "contact-unknown";
+    /// A join of a first or full run, to a list whose joins may start something: an operator's word
+    /// releases it.
+    pub const BASELINE_UNCONFIRMED: &str = "baseline-unconfirmed";
+    /// Its list can't be delivered to until an operator's word.
+    pub const LIST_STOPPED: &str = "list-stopped";
 }
 
 /// Code of a parked action that may have reached Brevo and is read back when due.
@@ -138,6 +143,8 @@ pub struct NewAction<'a> {
     /// A waiting upsert of the same person and key is replaced by this one, unless it carries
     /// something that this one doesn't.
     pub coalesce_key: Option<&'a str>,
+    /// The list's row, of a join or leave.
+    pub list: Option<i64>,
     /// Batch of the record.
     pub batch: i64,
     /// Place of the record in its batch.
@@ -176,8 +183,8 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
     tx.prepare_cached(
         "INSERT INTO action (installation, destination, person, subject, effect, name, payload,
             occurred_at, received_at, rank, observation, not_before, not_after, coalesce_key,
-            batch, position, state, due_at, code)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+            batch, position, state, due_at, code, list)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
     )?
     .execute(params![
         action.installation,
@@ -199,6 +206,7 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
         action.state.number(),
         due_at,
         action.code,
+        action.list,
     ])?;
     let id = tx.last_insert_rowid();
     // Nearly every effect is new, so it is not looked for before it is written.
@@ -286,6 +294,24 @@ pub fn release_held(tx: &Transaction<'_>, person: i64, now: Millis) -> Result<u6
     Ok(count as u64)
 }
 
+/// Ends the opposite of a join or leave that was just admitted, as far as it has not begun. What may
+/// have reached Brevo (`outcome-unknown`) is still looked at.
+pub(crate) fn supersede_membership(
+    tx: &Transaction<'_>,
+    list: i64,
+    person: i64,
+    name: &str,
+    code: &str,
+) -> Result<usize, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE action SET state = 5, code = ?4, due_at = NULL
+             WHERE list = ?1 AND person = ?2 AND state IN (0, 1, 8, 9) AND name = ?3
+               AND (state IN (0, 8) OR (state = 9 AND code <> ?5))",
+        )?
+        .execute(params![list, person, name, code, OUTCOME_UNKNOWN])?)
+}
+
 /// A stored action.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // as in `NewAction` and `schema-1.sql`
@@ -313,6 +339,7 @@ pub struct Action {
     pub attempted_at: Option<Millis>,
     pub code: Option<String>,
     pub intent: Option<String>,
+    pub list: Option<i64>,
 }
 
 impl Action {
@@ -320,7 +347,10 @@ impl Action {
     pub(crate) const COLUMNS: &'static str = "a.id, a.installation, a.destination, a.person, a.subject, a.effect, a.name, a.payload, \
          a.occurred_at, a.received_at, a.rank, a.observation, a.not_before, a.not_after, \
          a.coalesce_key, a.batch, a.position, a.state, a.due_at, a.attempts, a.attempted_at, \
-         a.code, a.intent";
+         a.code, a.intent, a.list";
+
+    /// How many columns that are.
+    pub(crate) const WIDTH: usize = 24;
 
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let state = row.get(17)?;
@@ -348,6 +378,7 @@ impl Action {
             attempted_at: row.get(20)?,
             code: row.get(21)?,
             intent: row.get(22)?,
+            list: row.get(23)?,
         })
     }
 

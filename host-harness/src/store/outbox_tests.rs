@@ -25,6 +25,7 @@ fn action(effect: u8) -> NewAction<'static> {
         not_before: None,
         not_after: None,
         coalesce_key: None,
+        list: None,
         batch: 1,
         position: 0,
         state: State::Waiting,

@@ -3,9 +3,9 @@
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::Serialize;
 
-use super::StoreError;
 use super::installations::InstallationId;
 use super::jobs::Start;
+use super::{StoreError, pauses};
 use crate::world::Millis;
 
 /// A run as it stands.
@@ -33,13 +33,16 @@ pub struct Run {
     pub due_at: Option<Millis>,
     /// Whether a page is being read now.
     pub running: bool,
+    /// Slot of the refused key that holds it up.
+    pub waits_for_key: Option<String>,
 }
 
 impl Run {
     /// True where everything was read, the run was cut short, or it waits for a person.
     pub fn is_over(&self) -> bool {
         let ended = matches!(self.result.as_deref(), Some("complete" | "truncated"));
-        !self.running && (ended || (self.result.as_deref() == Some("failed") && self.due_at.is_none()))
+        let put_aside = self.result.as_deref() == Some("failed") && self.due_at.is_none();
+        !self.running && (ended || put_aside || self.waits_for_key.is_some())
     }
 }
 
@@ -65,11 +68,12 @@ pub fn resource_key(resource: &str) -> String {
 /// The run of this key.
 pub fn get(tx: &Transaction<'_>, installation: InstallationId, key: &str) -> Result<Option<Run>, StoreError> {
     Ok(tx
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT resource, started_at, finished_at, result, code, pages, records, rejects, progress,
-                    due_at, running
+                    due_at, running, {}
              FROM job WHERE installation = ?1 AND key = ?2",
-        )?
+            pauses::waits_for()
+        ))?
         .query_row(params![installation.0, key], |row| {
             Ok(Run {
                 resource: row.get(0)?,
@@ -83,6 +87,7 @@ pub fn get(tx: &Transaction<'_>, installation: InstallationId, key: &str) -> Res
                 progress: row.get(8)?,
                 due_at: row.get(9)?,
                 running: row.get(10)?,
+                waits_for_key: row.get(11)?,
             })
         })
         .optional()?)
@@ -118,6 +123,7 @@ pub fn resume_backfill(
          WHERE installation = ?1 AND key = ?2 AND coalesce(result, 'more') NOT IN ('complete', 'truncated')",
         params![installation.0, backfill_key(resource), now],
     )?;
+    let_through(tx, installation, &backfill_key(resource))?;
     Ok(if changed > 0 { Ok(()) } else { Err(Refused::NoSuchRun) })
 }
 
@@ -150,9 +156,16 @@ pub fn sync_now(
             "UPDATE job SET due_at = min(due_at, ?3) WHERE installation = ?1 AND key = ?2 AND running = 0",
             params![installation.0, key, now],
         )?;
-        return Ok(());
+        return let_through(tx, installation, &key);
     }
     begin(tx, installation, &key, resource, &Start::Cursor, now)
+}
+
+/// An operator asks for this run: it finds out whether a refused key is right by now.
+fn let_through(tx: &Transaction<'_>, installation: InstallationId, key: &str) -> Result<(), StoreError> {
+    let sql = "SELECT id FROM job WHERE installation = ?1 AND key = ?2";
+    let job = tx.query_row(sql, params![installation.0, key], |row| row.get(0)).optional()?;
+    job.map_or(Ok(()), |job| pauses::let_through(tx, job))
 }
 
 fn begin(
@@ -171,5 +184,5 @@ fn begin(
              result = NULL, code = NULL, started_at = NULL, pages = 0, records = 0, rejects = 0, progress = NULL",
         params![installation.0, key, resource, position, now],
     )?;
-    Ok(())
+    let_through(tx, installation, key)
 }

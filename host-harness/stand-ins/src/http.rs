@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, Millis, Scale};
 use crate::control;
 use crate::faults::{Answer, Effect, Fault, Faults, Seen};
-use crate::journal::{Entry, Finding, FindingKind, Journal};
+use crate::journal::{Entry, Exchange, Finding, FindingKind, Journal};
 use crate::outgoing::{Outgoing, outgoing};
 
 /// Largest body that is read; above it the answer is 413. Above every documented limit.
@@ -147,6 +147,11 @@ impl<V: Vendor> Shared<V> {
 
     pub(crate) fn journal(&self) -> Journal {
         self.hold().journal.clone()
+    }
+
+    /// See [`Journal::exchanges`].
+    pub(crate) fn record_exchanges(&self) {
+        self.hold().journal.record_exchanges();
     }
 
     pub(crate) fn with_journal<T>(&self, read: impl FnOnce(&Journal) -> T) -> T {
@@ -321,6 +326,9 @@ async fn process<V: Vendor>(
         };
         entry.status = result.as_ref().map(|reply| reply.status);
         let seq = held.journal.push(entry);
+        if let (None, Some(reply)) = (rule, &result) {
+            held.journal.exchanged(|| exchange(&request, reply));
+        }
         if effect == Effect::Late {
             late = Some(seq);
         }
@@ -375,5 +383,28 @@ fn entry(request: &Request, path: String) -> Entry {
         fault: None,
         applied: false,
         findings: Vec::new(),
+    }
+}
+
+/// As it was on the wire, without its credential.
+fn exchange(request: &Request, reply: &Reply) -> Exchange {
+    let shown = |name: &str, value: &str| match name {
+        "authorization" => value.split(' ').next().unwrap_or_default().to_owned(),
+        "signature" => String::new(),
+        _ => value.to_owned(),
+    };
+    let headers = request.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        (name.as_str().to_owned(), shown(name.as_str(), &value))
+    });
+    Exchange {
+        method: request.method.clone(),
+        path: request.path.clone(),
+        query: request.query.clone(),
+        headers: headers.collect(),
+        body: String::from_utf8_lossy(&request.body).into_owned(),
+        status: reply.status,
+        answer_headers: reply.headers.clone(),
+        answer: String::from_utf8_lossy(&reply.body).into_owned(),
     }
 }

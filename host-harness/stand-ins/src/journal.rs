@@ -74,10 +74,35 @@ pub struct Violation {
     pub detail: String,
 }
 
+/// A request and its answer as they were on the wire, for a test that holds them against a
+/// description of the API. No credential: of `Authorization` only the scheme is there, of a
+/// signature only that there was one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exchange {
+    /// Upper case.
+    pub method: String,
+    /// Percent-encoded, without the query.
+    pub path: String,
+    /// Decoded pairs, in order.
+    pub query: Vec<(String, String)>,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Bytes that are not UTF-8 are replaced.
+    pub body: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub answer_headers: Vec<(String, String)>,
+    /// Bytes that are not UTF-8 are replaced.
+    pub answer: String,
+}
+
 /// Requests in order of arrival. Where it is bounded the oldest leave; the sums stay exact.
 #[derive(Clone, Debug)]
 pub struct Journal {
     entries: VecDeque<Entry>,
+    /// None where exchanges are not recorded.
+    exchanges: Option<VecDeque<Exchange>>,
     keep: usize,
     last_seq: u64,
     violations: Vec<Violation>,
@@ -92,12 +117,33 @@ impl Journal {
     pub(crate) fn new(keep: usize) -> Self {
         Self {
             entries: VecDeque::new(),
+            exchanges: None,
             keep,
             last_seq: 0,
             violations: Vec::new(),
             findings: BTreeMap::new(),
             answers: BTreeMap::new(),
         }
+    }
+
+    /// Records every exchange from now on that no fault changes.
+    pub(crate) fn record_exchanges(&mut self) {
+        self.exchanges.get_or_insert_default();
+    }
+
+    /// Keeps an exchange, where that is wanted.
+    pub(crate) fn exchanged(&mut self, exchange: impl FnOnce() -> Exchange) {
+        if let Some(exchanges) = &mut self.exchanges {
+            exchanges.push_back(exchange());
+            while exchanges.len() > self.keep {
+                exchanges.pop_front();
+            }
+        }
+    }
+
+    /// Recorded exchanges, oldest first.
+    pub fn exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        self.exchanges.iter().flatten()
     }
 
     /// The number that the next entry will have.

@@ -9,7 +9,7 @@
 //!   request is held against a strict schema; what the vendor would forgive in silence is written
 //!   down in the [`journal`].
 //! - [`moengage::MoEngage`] is one MoEngage workspace: it pushes Streams batches with the
-//!   documented retries, and answers the reads that probe a key.
+//!   documented retries, and answers the calls that read it.
 //! - [`bucket::Bucket`] is the store that export files lie in: S3, Google's, or an nginx.
 //! - [`faults`] break an exchange at an exact point.
 //!
@@ -30,7 +30,12 @@
 //! | `POST /_control/automations` | Brevo: `{"lists": [5]}`, the lists that start an automation |
 //! | `POST /_control/campaigns` | MoEngage: one change of the list ([`moengage::Change`]) |
 //! | `POST /_control/search-quirks` | MoEngage: how searches misbehave ([`moengage::SearchQuirks`]) |
+//! | `POST /_control/cursor-quirks` | MoEngage: how lists with a cursor misbehave ([`moengage::CursorQuirks`]) |
+//! | `POST /_control/readings` | MoEngage: which of two readings of the documents it follows ([`moengage::Readings`]) |
 //! | `POST /_control/rows` | MoEngage: `{"table": "segments", "change": ...}`, one change ([`moengage::RowChange`]) of what is only read ([`moengage::Table`]) |
+//! | `POST /_control/page-quirks` | MoEngage: `{"path": "/v1/cards/fetch", "quirks": ...}`, how the pages of a call misbehave ([`moengage::PageQuirks`]) |
+//! | `POST /_control/figures` | MoEngage: adds or restates figures of campaigns (a list of [`moengage::Figures`]) |
+//! | `POST /_control/reports` | MoEngage: `{"name": "Report.zip", "csv": "..."}`, a report file, packed by its name; `created_at` where it is not new |
 //! | `POST /_control/users` | MoEngage: adds or replaces users (a list of [`moengage::User`]) |
 //! | `POST /_control/objects` | Bucket: puts or removes a file ([`bucket::FileChange`]) |
 //! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use host_harness::contract::StaticAnswer;
-use host_harness::intake::{self, Intake, Options, Parts, Route, Routes, Verifier};
+use host_harness::intake::{self, AllowedSenders, Intake, Options, Parts, Route, Routes, Verifier};
 use host_harness::store::StoreError;
 use host_harness::store::installations::InstallationId;
 use host_harness::store::journal::{Journal, RawDelivery};
@@ -72,6 +72,11 @@ pub struct Bench {
     pub journal: Arc<Memory>,
 }
 
+/// Only from these addresses, as these proxies say.
+fn senders(listed: &str, proxy: &str) -> Option<AllowedSenders> {
+    Some(AllowedSenders { listed: vec![listed.parse().unwrap()], proxies: vec![proxy.parse().unwrap()] })
+}
+
 fn route(surface: &str, needs_body: bool, cap: usize) -> Route {
     Route {
         installation: InstallationId(7),
@@ -93,6 +98,7 @@ fn route(surface: &str, needs_body: bool, cap: usize) -> Route {
                 }
             }),
         },
+        senders: None,
         answer: StaticAnswer {
             status: 200,
             content_type: "application/json".into(),
@@ -104,19 +110,29 @@ fn route(surface: &str, needs_body: bool, cap: usize) -> Route {
 }
 
 pub fn start(options: Options) -> Bench {
-    let journal = Arc::new(Memory::default());
+    let memory = Arc::new(Memory::default());
+    Bench { journal: memory.clone(), ..start_with(options, memory) }
+}
+
+/// The same over another journal.
+pub fn start_with(options: Options, journal: Arc<dyn Journal>) -> Bench {
     let mut routes = Routes::new();
     routes.add(TOKEN, route("streams", false, 1024 * 1024));
     routes.add(TOKEN, route("signed", true, 1024));
+    routes.add(TOKEN, route("large", false, 16 * 1024 * 1024));
+    let listed = senders("52.6.248.125", "127.0.0.0/8");
+    routes.add(TOKEN, Route { senders: listed, ..route("listed", false, 1024) });
+    let undeclared = senders("52.6.248.125", "10.0.0.0/8");
+    routes.add(TOKEN, Route { senders: undeclared, ..route("undeclared", false, 1024) });
     let intake = Intake::start(Parts {
         address: "127.0.0.1:0".parse().unwrap(),
         routes,
-        journal: journal.clone(),
+        journal,
         clock: Arc::new(Stopped),
         options,
     })
     .unwrap();
-    Bench { intake, journal }
+    Bench { intake, journal: Arc::default() }
 }
 
 impl Bench {

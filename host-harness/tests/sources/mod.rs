@@ -33,6 +33,10 @@ pub struct Setting {
     pub options: Value,
     /// What holds the export files.
     pub storage: Storage,
+    /// Under `connectors.moengage`, beside the rest or in its place.
+    pub more: Value,
+    /// Whether MoEngage's stand-in keeps whole exchanges.
+    pub record_exchanges: bool,
 }
 
 impl Default for Setting {
@@ -41,6 +45,8 @@ impl Default for Setting {
             factor: 600.0,
             options: json!({ "profile_refresh": "1h" }),
             storage: Storage::S3 { region: REGION.into() },
+            more: json!({}),
+            record_exchanges: false,
         }
     }
 }
@@ -63,22 +69,25 @@ impl World {
     pub fn with(setting: &Setting) -> Self {
         let scale = Scale::from_now(setting.factor);
         let brevo = Brevo::start(brevo::Options { scale, ..brevo::Options::default() }).unwrap();
-        let options = moengage::Options { scale, campaigns: 0, ..moengage::Options::default() };
+        let record_exchanges = setting.record_exchanges;
+        let options =
+            moengage::Options { scale, campaigns: 0, record_exchanges, ..moengage::Options::default() };
         assert_eq!(options.workspace_id, WORKSPACE);
         let moengage = MoEngage::start(options).unwrap();
         let storage = setting.storage.clone();
         let bucket = Bucket::start(bucket::Options { scale, storage, ..bucket::Options::default() }).unwrap();
         let (endpoint, exports) = exports(bucket.options());
         let vendor = moengage.url();
-        let connector = json!({
+        let mut connector = json!({
             "enabled": true, "workspace_id": WORKSPACE, "data_center": "01", "environment": "live",
             "keys": { "data": "${DATA_KEY}", "campaigns": "${CAMPAIGNS_KEY}" },
             "webhook": { "auth": "basic", "user": "tajo", "secret": "${HOOK}" },
             "exports": exports,
             "field_mapping": { "plan": "PLAN" },
             "options": setting.options,
-            "endpoints": { "data": vendor, "campaigns": vendor, "users": vendor, endpoint: bucket.url() }
+            "endpoints": { "data": vendor, "campaigns": vendor, "users": vendor, "segmentation": vendor, endpoint: bucket.url() }
         });
+        connector.as_object_mut().unwrap().extend(setting.more.as_object().unwrap().clone());
         // JSON is YAML as well.
         let text = json!({
             "host": {
@@ -99,11 +108,12 @@ impl World {
     }
 
     /// What the configuration refers to.
-    pub fn secrets(&self) -> [(&'static str, String); 5] {
+    pub fn secrets(&self) -> [(&'static str, String); 6] {
         [
             ("BREVO", self.brevo.api_key().to_owned()),
             ("DATA_KEY", "data-key".to_owned()),
             ("CAMPAIGNS_KEY", "campaigns-key".to_owned()),
+            ("SEGMENTATION_KEY", "segmentation-key".to_owned()),
             ("EXPORTS", self.bucket.options().secret.clone()),
             ("HOOK", "hook-secret".to_owned()),
         ]

@@ -12,11 +12,15 @@ use super::fake::FakeBrevo;
 use crate::config::{Plan, UnknownConsent};
 use crate::contract::{AttributeTarget, AttributeType, Person, Subject, Targets};
 use crate::delivery::{Delivery, DestinationOptions, Policy, Step};
-use crate::people::identity::{self, Resolution};
+use crate::people::identity::{self, PersonId, Resolution};
+use crate::people::memberships::{self, Outcome, Word};
 use crate::people::{consent, tombstone};
-use crate::registry::{Channel, ConsentBasis, ConsentStatus, SetConsent, SetSuppression, SuppressionReason};
+use crate::registry::{
+    Channel, ConsentBasis, ConsentStatus, ListMembership, SetConsent, SetSuppression, SuppressionReason,
+};
 use crate::store::dead_letters::{self, DeadLetter, Filter};
 use crate::store::installations::{DestinationId, InstallationId};
+use crate::store::lists;
 use crate::store::outbox::{self, Action, NewAction, State};
 use crate::store::{Digest, Store, StoreError};
 use crate::world::{Clock, Millis, Random, World};
@@ -214,6 +218,44 @@ impl Bench {
         self.admit("brevo/set-suppression", person, serde_json::to_value(&said).unwrap(), Some(at), None)
     }
 
+    /// A live word about a list, as a unit's commit folds it; none where it calls for nothing.
+    pub fn word(&self, person: &Person, list: &ListMembership, member: bool) -> Option<i64> {
+        let id = PersonId(self.person_id(person));
+        let number = self.effects.load(Ordering::SeqCst);
+        let now = self.now();
+        let word = Word {
+            member,
+            at: now,
+            rank: 0,
+            observation: Digest(u128::from(number).to_be_bytes()),
+            installation: 1,
+            baseline: false,
+        };
+        let row = self.store.write(|tx| {
+            let row = lists::named(tx, DestinationId(1), &list.list, list.inert, now)?;
+            let news = memberships::say(tx, &row, id, &word)? == Outcome::News;
+            Ok::<_, StoreError>(news.then_some(row))
+        });
+        let row = row.unwrap()?;
+        let (name, opposite) = match member {
+            true => ("brevo/join-list", "brevo/leave-list"),
+            false => ("brevo/leave-list", "brevo/join-list"),
+        };
+        self.store.write(|tx| outbox::supersede_membership(tx, row.id, id.0, opposite, "newer")).unwrap();
+        let action = self.admit(name, person, serde_json::to_value(list).unwrap(), None, None);
+        let sql = "UPDATE action SET list = ?2 WHERE id = ?1";
+        self.store.write::<_, StoreError>(|tx| Ok(tx.execute(sql, [action, row.id])?)).unwrap();
+        Some(action)
+    }
+
+    pub fn join(&self, person: &Person, list: &ListMembership) -> i64 {
+        self.word(person, list, true).unwrap()
+    }
+
+    pub fn leave(&self, person: &Person, list: &ListMembership) -> i64 {
+        self.word(person, list, false).unwrap()
+    }
+
     pub fn admit(
         &self,
         name: &str,
@@ -244,6 +286,7 @@ impl Bench {
             not_before: None,
             not_after,
             coalesce_key: None,
+            list: None,
             batch: 1,
             position: number as i64,
             state: State::Waiting,

@@ -1,8 +1,8 @@
 //! Brevo in memory, as unhelpful as the documented one: unknown attributes are dropped in silence,
 //! a changed e-mail lifts the block whatever else the call says, identifiers are unique, events
-//! are kept as often as they are sent.
+//! are kept as often as they are sent, names of lists are not unique, and every real join is noted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Map, Value, json};
@@ -19,6 +19,13 @@ pub struct FakeContact {
     pub sms_blocked: bool,
     pub user_unsubscribed_at: Option<Millis>,
     pub attributes: BTreeMap<String, Value>,
+    pub lists: BTreeSet<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FakeList {
+    pub name: String,
+    pub folder: i64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +79,14 @@ pub struct State {
     pub contacts: BTreeMap<i64, FakeContact>,
     pub attributes: Vec<(String, &'static str, String)>,
     pub events: Vec<FakeEvent>,
+    pub folders: BTreeMap<i64, String>,
+    pub lists: BTreeMap<i64, FakeList>,
+    /// (list, contact) of everybody who really came into a list, as often as they came.
+    pub joins: Vec<(i64, i64)>,
+    /// Fewest members that a list had after somebody left it.
+    pub fewest: BTreeMap<i64, usize>,
+    /// The answers of adding and removing have no envelope.
+    pub bare: bool,
     /// (label, body) of everything that arrived.
     pub journal: Vec<(String, Value)>,
     /// Every value that a contact's e-mail block took after a call.
@@ -235,6 +250,38 @@ impl State {
                 self.attributes.push((name.to_string(), "normal", kind));
                 (201, Value::Null)
             }
+            ("GET", ["contacts", "folders"]) => {
+                let rows = self.folders.iter().map(|(id, name)| json!({ "id": id, "name": name })).collect();
+                self.page(query, rows, "folders")
+            }
+            ("GET", ["contacts", "lists"]) => {
+                let row = |(id, list): (&i64, &FakeList)| json!({ "id": id, "name": list.name, "folderId": list.folder });
+                let rows = self.lists.iter().map(row).collect();
+                self.page(query, rows, "lists")
+            }
+            ("GET", ["contacts", "lists", id]) => match self.lists.get(&id.parse().unwrap()) {
+                Some(list) => (
+                    200,
+                    json!({ "id": id.parse::<i64>().unwrap(), "name": list.name, "folderId": list.folder }),
+                ),
+                None => (404, json!({ "code": "document_not_found", "message": "List ID does not exist" })),
+            },
+            ("POST", ["contacts", "folders"]) => {
+                only_keys(body, &["name"]);
+                (201, json!({ "id": self.new_folder(body["name"].as_str().unwrap()) }))
+            }
+            ("POST", ["contacts", "lists"]) => {
+                only_keys(body, &["name", "folderId"]);
+                let folder = body["folderId"].as_i64().unwrap();
+                assert!(self.folders.contains_key(&folder));
+                self.next_id += 1;
+                self.lists
+                    .insert(self.next_id, FakeList { name: body["name"].as_str().unwrap().into(), folder });
+                (201, json!({ "id": self.next_id }))
+            }
+            ("POST", ["contacts", "lists", id, "contacts", verb @ ("add" | "remove")]) => {
+                self.change_list(id, *verb == "add", body)
+            }
             ("POST", ["contacts"]) => self.create(body),
             ("GET", ["contacts", id]) => match self.find(id, query) {
                 Some(id) => (200, self.shown(id)),
@@ -277,6 +324,71 @@ impl State {
         }
     }
 
+    pub fn list(&mut self, name: &str, folder: &str) -> i64 {
+        let known = self.folders.iter().find(|(_, known)| *known == folder).map(|(id, _)| *id);
+        let folder_id = known.unwrap_or_else(|| self.new_folder(folder));
+        self.next_id += 1;
+        self.lists.insert(self.next_id, FakeList { name: name.into(), folder: folder_id });
+        self.next_id
+    }
+
+    fn new_folder(&mut self, name: &str) -> i64 {
+        self.next_id += 1;
+        self.folders.insert(self.next_id, name.into());
+        self.next_id
+    }
+
+    pub fn members(&self, list: i64) -> Vec<i64> {
+        self.contacts.iter().filter(|(_, c)| c.lists.contains(&list)).map(|(id, _)| *id).collect()
+    }
+
+    fn page(&self, query: &str, rows: Vec<Value>, name: &str) -> (u16, Value) {
+        let number = |key: &str| -> usize {
+            let pair = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
+            pair.unwrap().parse().unwrap()
+        };
+        assert!(query.contains("sort=asc") && number("limit") <= 50);
+        let count = rows.len();
+        let page: Vec<Value> = rows.into_iter().skip(number("offset")).take(number("limit")).collect();
+        (200, json!({ name: page, "count": count }))
+    }
+
+    fn change_list(&mut self, list: &str, join: bool, body: &Value) -> (u16, Value) {
+        only_keys(body, &["ids"]);
+        let ids: Vec<i64> = body["ids"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect();
+        assert!((1..=150).contains(&ids.len()));
+        let list: i64 = list.parse().unwrap();
+        if !self.lists.contains_key(&list) {
+            return (404, json!({ "code": "document_not_found", "message": "List ID does not exist" }));
+        }
+        let (mut success, mut failure) = (Vec::new(), Vec::new());
+        for id in ids {
+            let done = match self.contacts.get_mut(&id) {
+                Some(contact) if join => contact.lists.insert(list),
+                Some(contact) => contact.lists.remove(&list),
+                None => false,
+            };
+            if done {
+                success.push(id)
+            } else {
+                failure.push(id)
+            }
+            if done && join {
+                self.joins.push((list, id));
+            }
+            if done && !join {
+                let now = self.members(list).len();
+                let fewest = self.fewest.entry(list).or_insert(now);
+                *fewest = now.min(*fewest);
+            }
+        }
+        if success.is_empty() {
+            return refusal("invalid_parameter", "Contact already in list and/or does not exist");
+        }
+        let rows = json!({ "success": success, "failure": failure });
+        (201, if self.bare { rows } else { json!({ "contacts": rows }) })
+    }
+
     fn find(&self, id: &str, query: &str) -> Option<i64> {
         let id = decode(id);
         let by =
@@ -307,7 +419,7 @@ impl State {
         json!({
             "id": id, "email": contact.email, "emailBlacklisted": contact.email_blocked,
             "smsBlacklisted": contact.sms_blocked, "createdAt": "2026-01-01T00:00:00Z",
-            "modifiedAt": "2026-01-01T00:00:00Z", "listIds": [], "attributes": attributes,
+            "modifiedAt": "2026-01-01T00:00:00Z", "listIds": contact.lists, "attributes": attributes,
             "statistics": { "unsubscriptions": { "userUnsubscription": user, "adminUnsubscription": [] } },
         })
     }

@@ -10,4 +10,5 @@ mod consents;
 mod contacts;
 mod events;
 mod faults;
+mod lists;
 mod orders;

@@ -71,6 +71,20 @@ impl Campaign {
         }
     }
 
+    /// The n-th execution of this campaign, sent n days after it was made.
+    pub fn child(&self, n: usize) -> Self {
+        let sent = timestamp(1_780_000_000_000 + n as i64 * 86_400_000);
+        Self {
+            id: format!("{}{n:04}", self.id.get(..20).unwrap_or(&self.id)),
+            campaign_id: format!("{}_{n}", self.campaign_id),
+            status: "SENT".to_owned(),
+            created_at: sent.clone(),
+            sent_time: Some(sent),
+            parent_id: Some(self.id.clone()),
+            ..self.clone()
+        }
+    }
+
     /// Whether a search shows it only with `include_child_campaigns`.
     pub fn is_child(&self) -> bool {
         self.parent_id.is_some() || self.flow_id.is_some()
@@ -89,9 +103,7 @@ impl Campaign {
     pub(super) fn in_v1(&self) -> Value {
         let mut row = self.common();
         row["campaign_id"] = json!(self.id);
-        let mut letters = self.status.chars();
-        let first = letters.next().map(String::from).unwrap_or_default();
-        row["status"] = json!(format!("{first}{}", letters.as_str().to_lowercase()));
+        row["status"] = json!(self.status_word());
         self.with_extra(row)
     }
 

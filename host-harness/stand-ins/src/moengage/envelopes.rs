@@ -9,7 +9,9 @@ use crate::journal::FindingKind;
 #[derive(Clone, Copy)]
 pub(super) struct Envelope {
     /// Body of a refusal; the text is the vendor's id of the exchange.
+    /// Null is an empty body.
     pub(super) body: fn(Refusal<'_>, &str) -> Value,
+    pub(super) status: fn(Refusal<'_>) -> u16,
     pub(super) ids: Ids,
     /// Whether a 429 says how long to wait, in seconds.
     pub(super) retry_after: bool,
@@ -32,7 +34,12 @@ pub(super) enum Ids {
 impl Envelope {
     /// A family of before v5.
     pub(super) const fn plain(body: fn(Refusal<'_>, &str) -> Value) -> Self {
-        Self { body, ids: Ids::Short, retry_after: false, gateway: false }
+        Self { body, status: |refusal| refusal.status(), ids: Ids::Short, retry_after: false, gateway: false }
+    }
+
+    /// The same, with statuses of its own.
+    pub(super) const fn with_status(self, status: fn(Refusal<'_>) -> u16) -> Self {
+        Self { status, ..self }
     }
 }
 
@@ -69,12 +76,13 @@ pub(super) enum Refusal<'a> {
 }
 
 /// moengage: OpenAPI file of flows, 403.
-fn required(permission: &str) -> String {
+pub(super) fn required(permission: &str) -> String {
     format!("Required permission: {permission}")
 }
 
 impl Refusal<'_> {
-    fn status(self) -> u16 {
+    /// In most families.
+    pub(super) fn status(self) -> u16 {
         match self {
             Self::Invalid { .. } => 400,
             Self::NoAppKey | Self::UnknownWorkspace | Self::WrongKey => 401,
@@ -114,8 +122,11 @@ impl Refusal<'_> {
             }),
             _ => (envelope.body)(self, id),
         };
-        let status = self.status();
-        let reply = Reply::json(status, &body);
+        let status = (envelope.status)(self);
+        let reply = match body {
+            Value::Null => Reply::empty(status),
+            body => Reply::json(status, &body),
+        };
         let reply = match envelope.gateway && matches!(status, 401 | 403) {
             true => reply.header("content-type", "text/plain"),
             false => reply,
@@ -227,6 +238,15 @@ fn segments(refusal: Refusal<'_>, id: &str) -> Value {
         Refusal::Named { code, message, .. } => (code, message),
     };
     json!({"response_id": id, "type": "custom_segment", "error": {"code": code, "message": message}})
+}
+
+/// The vendor's code of an exchange as letters (`wUcwPRZF`), from its hexadecimal id.
+pub(super) fn letters(id: &str) -> String {
+    let letter = |(at, digit): (usize, char)| {
+        let n = digit.to_digit(16).unwrap_or(0) as u8;
+        char::from(if at % 3 == 0 { b'A' + n } else { b'g' + n })
+    };
+    id.chars().take(8).enumerate().map(letter).collect()
 }
 
 /// A refused `Idempotency-Key`, in the shape of V5.

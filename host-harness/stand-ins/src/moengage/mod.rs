@@ -7,25 +7,74 @@
 //!   [`generator`] makes batches and says exactly what is in them.
 //! - The exporting side: [`exports`] puts the same history into files of a [`crate::bucket`];
 //!   [`bulk`] writes very many records to disk.
-//! - The reading side: `POST /v1.0/data/fileimports/import/status`,
-//!   `POST /v1/customers/export`, `POST /core-services/v1/campaigns/search`,
-//!   `POST /v5/campaigns/search`, `GET /v3/custom-segments`, `GET /v3/custom-segments/{id}`. Each family of calls is a file with a table of its own. Each call needs Basic (workspace and the family's key) and `MOE-APPKEY`.
+//! - The reading side: the calls below. Each family of calls is a file with a table of its own;
+//!   each call needs Basic (workspace and the family's key) and `MOE-APPKEY`, and takes places of
+//!   the documented rate windows.
+//!
+//! | calls | key |
+//! |---|---|
+//! | `POST /v1.0/data/fileimports/import/status`, `.../import/run/history` | Data |
+//! | `POST /v1/customers/export` | Data |
+//! | `GET /v5/subscription-categories`, `GET /v5/subscription-preferences` | Data |
+//! | `POST /core-services/v1/campaigns/search`, `.../meta`, `.../{parent_campaign_id}/executions` | campaigns |
+//! | `POST /v5/campaigns/search`, `POST /v5/campaigns/meta`, `GET /v5/campaigns/{campaign_id}` | campaigns |
+//! | `POST /core-services/v1/campaign-stats` | campaigns |
+//! | `GET /campaign_reports/rest_api/{app_id}/{filename}` | campaigns, in a signature |
+//! | `GET /v2/email-templates`, `GET /v2/email-templates/{id}` | campaigns |
+//! | `POST /v1.0/custom-templates/{channel}/search`: `email`, `sms`, `push`, `osm`, `inapp` | campaigns |
+//! | `POST /v1/catalog/{catalog_id}/items/search`, `POST /v1/cards/fetch` | campaigns |
+//! | `GET /v1/coupon-list`, `GET /v1/coupon-list/{coupon_list_id}`: never a code | campaigns |
+//! | `GET /v1/recommendations/{recommendations_id}`, `POST .../items` | campaigns |
+//! | `POST /v5/flows/search`, `GET /v5/flows/{id}`, `.../versions/{version}`, `.../analytics`, `.../analytics/channels/{channel}` | campaigns |
+//! | `POST /v1/external/campaigns/content-blocks/search`, `.../get-by-ids` | campaigns |
+//! | `POST /v1.0/business_event/search`, `GET /v5/business-events`, `POST /v5/business-events/search` | campaigns |
+//! | `GET /v5/offers`, `GET /v5/offers/templates` | campaigns |
+//! | `GET /v5/locales` | campaigns |
+//! | `GET /v5/analytics/dashboards`, `.../{id}/charts`, `.../charts/{chart}` | campaigns |
+//! | `GET /v3/custom-segments`, `GET /v3/custom-segments/{id}` | segmentation |
+//!
+//! What is only read lies in tables of rows ([`Table`]) that a test or a person can set; figures of
+//! campaigns are restated one by one ([`Figures`]). Lists with a cursor misbehave on demand
+//! ([`CursorQuirks`]), and so do pages by number ([`PageQuirks`]); where the documents contradict each other the
+//! workspace follows one of the readings ([`Readings`]).
 
+mod archives;
 mod batch;
 pub mod bulk;
+mod business_events;
+mod campaign_reads;
 mod campaigns;
+mod cards;
+mod catalogs;
 mod codes;
+mod content_blocks;
+mod coupons;
+mod cursors;
+mod dashboards;
+mod email_templates;
 mod envelopes;
 pub mod exports;
+mod figures;
+mod flow_analytics;
+mod flows;
 pub mod generator;
 mod imports;
+mod locales;
+mod offers;
 mod options;
+mod pages;
 mod person;
+mod readings;
+mod recommendations;
+mod reports;
 mod routes;
 mod rows;
 mod search;
 mod segments;
+mod stats;
 pub mod streams;
+mod subscriptions;
+mod templates;
 mod truth;
 mod users;
 mod workspace;
@@ -34,9 +83,15 @@ use std::io;
 
 use serde::Deserialize;
 
+pub use archives::{gzip, zip};
 pub use campaigns::{BadChange, Campaign, Change};
+pub use cursors::{CursorQuirks, LastPage, PlannedRows};
+pub use figures::Figures;
 pub use generator::{Generated, Generator, Truth};
 pub use options::{Access, Family, FieldNames, GetUser, Options, Reset};
+pub use pages::{Absent, NoSuchCall, PageQuirks};
+pub use readings::{Readings, SegmentById};
+pub use reports::Report;
 pub use rows::{RowChange, Table};
 pub use search::{Planned, SearchQuirks};
 pub use streams::{Stream, Target};
@@ -81,7 +136,11 @@ impl MoEngage {
     /// Starts it on a thread of its own. Fails where the port is taken or no thread can be had.
     pub fn start(options: Options) -> io::Result<Self> {
         let (port, scale, keep) = (options.port, options.scale, options.journal_limit);
+        let recorded = options.record_exchanges;
         let server = Server::start("moengage", port, scale, keep, Workspace::new(options))?;
+        if recorded {
+            server.shared.record_exchanges();
+        }
         let (clock, runtime) = (server.shared.clock, server.runtime.clone());
         server.shared.with(|workspace| {
             workspace.pusher = Some(Box::new(move |push, at| pushed(push, at, clock, &runtime)));
@@ -128,6 +187,7 @@ impl MoEngage {
                 Family::Data => options.data_key = key,
                 Family::Campaigns => options.campaigns_key = key,
                 Family::Segmentation => options.segmentation_key = key,
+                Family::Personalize => options.personalize_key = key,
             }
         });
     }
@@ -140,6 +200,12 @@ impl MoEngage {
     /// Sets how searches misbehave from now on.
     pub fn set_search_quirks(&self, quirks: SearchQuirks) {
         self.server.shared.with(|workspace| workspace.searches.set_quirks(quirks));
+    }
+
+    /// Sets how the pages of a call misbehave from now on; `path` is the template that the journal
+    /// names it by.
+    pub fn set_page_quirks(&self, path: &str, quirks: PageQuirks) -> Result<(), NoSuchCall> {
+        self.server.shared.with(|workspace| workspace.pages.set(path, quirks))
     }
 
     /// Adds users; one with the same `id` is replaced.

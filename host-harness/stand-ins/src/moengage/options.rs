@@ -1,5 +1,7 @@
 //! How a MoEngage stand-in is set up.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Scale;
 
 /// One MoEngage workspace. `Default` is workspace `STANDIN` in real time, with all keys set.
@@ -17,16 +19,18 @@ pub struct Options {
     pub campaigns_key: Option<String>,
     /// As `data_key`, for segments.
     pub segmentation_key: Option<String>,
+    /// As `data_key`, for offers where [`super::Readings::keys`] says so.
+    pub personalize_key: Option<String>,
     /// Campaigns that a search finds at first: [`super::Campaign::numbered`], the newest first.
     pub campaigns: usize,
-    /// File imports that a search finds.
-    pub imports: usize,
     /// How Get User answers.
     pub get_user: GetUser,
     /// How `x-ratelimit-reset` is to be read: the documents say both.
     pub reset: Reset,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
+    /// Whether the journal keeps whole exchanges too: [`crate::journal::Journal::exchanges`].
+    pub record_exchanges: bool,
 }
 
 impl Default for Options {
@@ -38,11 +42,12 @@ impl Default for Options {
             data_key: Some("data-key".to_owned()),
             campaigns_key: Some("campaigns-key".to_owned()),
             segmentation_key: Some("segmentation-key".to_owned()),
+            personalize_key: Some("personalize-key".to_owned()),
             campaigns: 20,
-            imports: 2,
             get_user: GetUser::default(),
             reset: Reset::SecondsLeft,
             journal_limit: 200_000,
+            record_exchanges: false,
         }
     }
 }
@@ -81,12 +86,14 @@ pub enum Reset {
 }
 
 /// Which key a call needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Family {
     Data,
     Campaigns,
     Segmentation,
+    Personalize,
 }
 
 /// What the workspace lets a family's right key do.

@@ -9,7 +9,11 @@ use super::envelopes::{Envelope, Refusal};
 use super::options::Family;
 use super::rows::Held;
 use super::workspace::Workspace;
-use super::{imports, search, segments, users};
+use super::{
+    business_events, campaign_reads, cards, catalogs, content_blocks, coupons, dashboards, email_templates,
+    flow_analytics, flows, imports, locales, offers, recommendations, reports, search, segments, stats,
+    subscriptions, templates, users,
+};
 use crate::http::{Reply, Request};
 use crate::windows::Window;
 
@@ -19,7 +23,29 @@ pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
 
 /// All calls that the workspace answers.
-pub(super) const FAMILIES: &[&Calls] = &[&imports::CALLS, &search::CALLS, &segments::CALLS, &users::CALLS];
+pub(super) const FAMILIES: &[&Calls] = &[
+    &business_events::CALLS,
+    &campaign_reads::CALLS,
+    &cards::CALLS,
+    &catalogs::CALLS,
+    &content_blocks::CALLS,
+    &coupons::CALLS,
+    &dashboards::CALLS,
+    &email_templates::CALLS,
+    &flow_analytics::CALLS,
+    &flows::CALLS,
+    &imports::CALLS,
+    &locales::CALLS,
+    &offers::CALLS,
+    &recommendations::CALLS,
+    &reports::CALLS,
+    &search::CALLS,
+    &segments::CALLS,
+    &stats::CALLS,
+    &subscriptions::CALLS,
+    &templates::CALLS,
+    &users::CALLS,
+];
 
 /// A family of calls, what it holds, and how a person drives it.
 pub(super) struct Calls {
@@ -143,6 +169,38 @@ impl Call<'_> {
         self.variables.get(n).map_or("", String::as_str)
     }
 
+    /// An object that is not there. No fault of the request: it may have been removed.
+    pub(super) fn not_found(&self, code: &str, target: &str, message: &str) -> Reply {
+        self.refused(Refusal::Named { status: 404, code, target, message })
+    }
+
+    /// The query, which may hold these names, and those of `many` more than once.
+    pub(super) fn query(&self, once: &[&str], many: &[&str]) -> Result<Query<'_>, Reply> {
+        let pairs = &self.request.query;
+        for (at, (name, _)) in pairs.iter().enumerate() {
+            let repeated = pairs[..at].iter().any(|(before, _)| before == name);
+            if !many.contains(&name.as_str()) && (repeated || !once.contains(&name.as_str())) {
+                return Err(self.invalid(name, "not a documented parameter, or more than once"));
+            }
+        }
+        Ok(Query(pairs))
+    }
+
+    /// How many rows a page may have.
+    pub(super) fn limit(&self, asked: Option<u64>, default: u64, most: u64) -> Result<usize, Reply> {
+        let limit = asked.unwrap_or(default);
+        match usize::try_from(limit) {
+            Ok(rows) if (1..=most).contains(&limit) => Ok(rows),
+            _ => Err(self.invalid("limit", &format!("limit must be between 1 and {most}."))),
+        }
+    }
+
+    /// As `limit`, of a query.
+    pub(super) fn query_limit(&self, query: &Query<'_>, default: u64, most: u64) -> Result<usize, Reply> {
+        let asked = query.get("limit").map(str::parse::<u64>).transpose();
+        self.limit(asked.unwrap_or(Some(0)), default, most)
+    }
+
     /// The body, which has to be JSON of just this shape.
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Reply> {
         let content_type = self.request.header("content-type").unwrap_or_default();
@@ -150,6 +208,19 @@ impl Call<'_> {
             return Err(self.invalid("Content-Type", "Content type is not supported"));
         }
         serde_json::from_slice(&self.request.body).map_err(|e| self.invalid("body", &e.to_string()))
+    }
+}
+
+/// What stands after the `?`.
+pub(super) struct Query<'a>(&'a [(String, String)]);
+
+impl<'a> Query<'a> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a str> {
+        self.all(name).next()
+    }
+
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 

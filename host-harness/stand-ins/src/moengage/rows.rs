@@ -9,14 +9,67 @@ use serde_json::{Map, Value};
 use super::MoEngage;
 use super::campaigns::BadChange;
 use super::routes::FAMILIES;
+use crate::clock::{Millis, rfc3339};
 
 /// Kinds of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Table {
-    /// As `GET /v3/custom-segments/{id}` shows them.
+    /// As `GET /v3/custom-segments/{id}` shows them; the list shows less.
     Segments,
+    /// As `GET /v2/email-templates/{id}` shows them, with what the list adds.
+    EmailTemplates,
+    /// As `POST /v1.0/custom-templates/email/search` shows them; so are the next four.
+    EmailTemplatesV2,
+    /// `sms`.
+    SmsTemplates,
+    /// `push`.
+    PushTemplates,
+    /// `osm`.
+    OnSiteTemplates,
+    /// `inapp`.
+    InAppTemplates,
+    /// As `POST /v1/catalog/{id}/items/search` shows them. `product_id` is the item's id, and a
+    /// catalog is there where an item names it.
+    CatalogItems,
+    /// As `POST /v1/cards/fetch` shows them, with `uid` and `unique_id` of whose they are.
+    Cards,
+    /// As `GET /v1/coupon-list/{id}` shows them.
+    CouponLists,
+    /// As `GET /v1/recommendations/{id}` shows them, with `items`: what they recommend.
+    Recommendations,
+    /// As `POST .../fileimports/import/status` shows them.
+    Imports,
+    /// As `POST .../fileimports/import/run/history` shows them, with `import_id`.
+    ImportFiles,
+    /// As `GET /v5/flows/{flow_id}` shows them; the search shows less. `teams` is never shown.
+    Flows,
+    /// As their call shows them, and `version_id`, which it does not.
+    FlowVersions,
+    /// As `GET /v5/flows/{flow_id}/analytics` shows them, and `key`: `{flow}/{version name}`.
+    FlowAnalytics,
+    /// As their call shows them, and `key`: `{flow}/{version name}/{channel}`.
+    FlowChannelAnalytics,
+    /// As `get-by-ids` shows them with the raw content; the search shows less.
+    ContentBlocks,
+    /// As v5 shows them; `legacy` lies over what the legacy search makes of it.
+    BusinessEvents,
+    /// As `GET /v5/offers` shows them.
+    Offers,
+    /// As `GET /v5/offers/templates` shows them.
+    OfferTemplates,
+    /// As `GET /v5/locales` shows them.
+    Locales,
+    /// As `GET /v5/subscription-categories` shows them; only active ones are shown.
+    SubscriptionCategories,
+    /// As `GET /v5/subscription-preferences` shows them, with `uid` and `email`, which it does not.
+    SubscriptionPreferences,
+    /// As `GET /v5/analytics/dashboards/{id}/charts` shows them, with `_id`; `archived` and
+    /// `private` ones are withheld.
+    Dashboards,
+    /// `_id`, `dashboard_id`, and the rows of its `data`.
+    Charts,
 }
 
 /// A table of a family of calls.
@@ -81,6 +134,26 @@ impl Tables {
 fn place(rows: &[Value], table: Table, id: &str) -> Option<usize> {
     let member = held().find(|held| held.table == table)?.id;
     rows.iter().position(|row| row.get(member).and_then(Value::as_str) == Some(id))
+}
+
+/// The id of a row; all of it where it has none that is a text.
+pub(super) fn id_of(table: Table, row: &Value) -> String {
+    let member = held().find(|held| held.table == table).map_or("id", |held| held.id);
+    row.get(member).and_then(Value::as_str).map_or_else(|| row.to_string(), str::to_owned)
+}
+
+/// A row without a member that no call shows.
+pub(super) fn without(row: &Value, member: &str) -> Value {
+    let mut row = row.clone();
+    if let Some(members) = row.as_object_mut() {
+        members.remove(member);
+    }
+    row
+}
+
+/// `2022-12-01T13:17:46.409000`: UTC, but without saying so.
+pub(super) fn naive(at: Millis) -> String {
+    rfc3339(at).replace('Z', "000")
 }
 
 /// Those members of a row that a call shows.

@@ -24,7 +24,7 @@ const ANSWERS_KEPT: usize = 10_000;
 const KEY: Key = Key { family: Family::Campaigns, permission: "campaigns:view" };
 
 /// moengage: MD:api/rate-limits.mdx and the OpenAPI files of campaigns.
-const WINDOWS: &[Window] = &[
+pub(super) const WINDOWS: &[Window] = &[
     Window { limit: 10, period_ms: SECOND },
     Window { limit: 100, period_ms: MINUTE },
     Window { limit: 6_000, period_ms: HOUR },
@@ -130,8 +130,27 @@ impl Searches {
         (self.quirks, self.answered) = (quirks, 0);
     }
 
-    fn remember(&mut self, key: &str, asked: &Bytes, reply: &Reply) {
-        self.keys.insert(key.to_owned(), (asked.clone(), reply.clone()));
+    /// The request's `Idempotency-Key`; the answer where there is none, or where it had one
+    /// already.
+    ///
+    /// moengage: OpenAPI file of campaign drafts, `Idempotency-Key`: "Repeating the same key returns
+    /// the same response body"; `V5BadRequest`: another body is refused.
+    pub(super) fn fresh_key<'a>(&self, call: &Call<'a>) -> Result<&'a str, Reply> {
+        let Some(key) = call.request.header("idempotency-key") else {
+            return Err(call.invalid("Idempotency-Key", "Idempotency-Key is required"));
+        };
+        if !is_uuid_v4(key) {
+            return Err(bad_key("INVALID_IDEMPOTENCY_KEY", "Idempotency-Key is not a UUID v4", call.id));
+        }
+        match self.keys.get(key) {
+            None => Ok(key),
+            Some((asked, reply)) if *asked == call.request.body => Err(reply.clone()),
+            Some(_) => Err(bad_key("BAD_REQUEST", "Idempotency-Key was used with another body", call.id)),
+        }
+    }
+
+    pub(super) fn remember(&mut self, key: &str, call: &Call<'_>, reply: &Reply) {
+        self.keys.insert(key.to_owned(), (call.request.body.clone(), reply.clone()));
         self.key_order.push_back(key.to_owned());
         if self.key_order.len() > ANSWERS_KEPT {
             self.key_order.pop_front().map(|oldest| self.keys.remove(&oldest));
@@ -295,34 +314,16 @@ impl Workspace {
     /// `POST /v5/campaigns/search`: a key of V1 among the filters finds nothing, without an error
     /// (moengage: MD:api/campaigns/search-campaigns-v5-migration.mdx).
     fn search_campaigns_v5(&mut self, call: &Call<'_>) -> Reply {
-        let (request, id) = (call.request, call.id);
-        let invalid = |target, message| call.invalid(target, message);
-        let Some(key) = request.header("idempotency-key") else {
-            return invalid("Idempotency-Key", "Idempotency-Key is required");
+        let key = match self.searches.fresh_key(call) {
+            Ok(key) => key,
+            Err(reply) => return reply,
         };
-        if !is_uuid_v4(key) {
-            return bad_key("INVALID_IDEMPOTENCY_KEY", "Idempotency-Key is not a UUID v4", id);
-        }
-        // moengage: OpenAPI file of campaign drafts, `Idempotency-Key`: "Repeating the same key
-        // returns the same response body"; `V5BadRequest`: another body is refused.
-        if let Some((asked, reply)) = self.searches.keys.get(key) {
-            return if *asked == request.body {
-                reply.clone()
-            } else {
-                bad_key("BAD_REQUEST", "Idempotency-Key was used with another body", id)
-            };
-        }
         let search = match Search::read(call, Version::V5) {
             Ok(search) => search,
             Err(reply) => return reply,
         };
-        let header = request.header("x-moe-request-id");
-        match (&search.request_id, header) {
-            (None, None) => return invalid("X-MOE-Request-Id", "a request id is required"),
-            (Some(body), Some(header)) if body != header => {
-                return invalid("X-MOE-Request-Id", "header and body name different requests");
-            }
-            _ => (),
+        if let Some(reply) = unnamed(call, search.request_id.as_deref()) {
+            return reply;
         }
         let ignored = ["id", "delivery_type", "include_archive_campaigns"]
             .into_iter()
@@ -332,14 +333,25 @@ impl Workspace {
             true => Vec::new(),
             false => self.searches.page(&search).into_iter().map(Campaign::in_v5).collect(),
         };
-        let answer = json!({"response_id": id, "type": "campaign", "data": {"campaigns": rows}});
+        let answer = json!({"response_id": call.id, "type": "campaign", "data": {"campaigns": rows}});
         let reply = Reply::json(200, &answer);
-        self.searches.remember(key, &request.body, &reply);
+        self.searches.remember(key, call, &reply);
         self.searches.count();
         match ignored {
             Some(key) => reply.with(FindingKind::IgnoredFilter, format!("{key} is no filter of V5")),
             None => reply,
         }
+    }
+}
+
+/// What is wrong with the id of a v5 request: it is in the body, in the header, or in both.
+pub(super) fn unnamed(call: &Call<'_>, body: Option<&str>) -> Option<Reply> {
+    match (body, call.request.header("x-moe-request-id")) {
+        (None, None) => Some(call.invalid("X-MOE-Request-Id", "a request id is required")),
+        (Some(body), Some(header)) if body != header => {
+            Some(call.invalid("X-MOE-Request-Id", "header and body name different requests"))
+        }
+        _ => None,
     }
 }
 

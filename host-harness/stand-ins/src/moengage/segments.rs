@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::envelopes::{Refusal, SEGMENTS};
+use super::envelopes::SEGMENTS;
 use super::options::Family;
+use super::readings::SegmentById;
 use super::routes::{Call, Calls, DAY, HOUR, Key, Limit, MINUTE, Route};
-use super::rows::{Held, Table, only};
+use super::rows::{Held, Table, naive, only};
 use super::workspace::Workspace;
 use crate::http::Reply;
 use crate::windows::Window;
@@ -82,27 +83,31 @@ impl Workspace {
             }
         }
         let rows = self.tables.of(Table::Segments).iter();
+        let filters_only = self.readings.filter_segments_only;
         let rows = rows.filter(|row| name.is_none_or(|name| row["name"].as_str() == Some(name)));
+        let rows = rows.filter(|row| !filters_only || row.get("included_filters").is_some());
         let rows: Vec<Value> = rows.map(|row| only(row, LISTED)).collect();
         Reply::json(200, &json!({"data": rows, "response_id": call.id, "type": "custom_segment"}))
     }
 
     /// `GET /v3/custom-segments/{id}`. The 404 is the one that the same path documents for `PATCH`.
     fn segment(&mut self, call: &Call<'_>) -> Reply {
-        if !call.request.query.is_empty() {
-            return call.invalid("query", "Invalid request format");
+        if let Err(reply) = call.query(&[], &[]) {
+            return reply;
         }
         let id = call.variable(0);
-        match self.tables.find(Table::Segments, id) {
-            Some(row) => {
-                Reply::json(200, &json!({"data": row, "response_id": call.id, "type": "custom_segment"}))
-            }
-            None => call.refused(Refusal::Named {
-                status: 404,
-                code: "Entity Not Found",
-                target: "id",
-                message: &format!("Custom segment not found with the given id: {id}"),
-            }),
+        let mut found = self.tables.find(Table::Segments, id).cloned();
+        if let Some(row) = found.as_mut().filter(|_| self.readings.restless_segments) {
+            row["updated_time"] = json!(naive(call.request.at));
         }
+        let data = match (self.readings.segment_by_id, found) {
+            (SegmentById::Object, Some(row)) => row,
+            (SegmentById::List, row) => row.iter().map(|row| only(row, LISTED)).collect(),
+            (SegmentById::Object, None) => {
+                let message = format!("Custom segment not found with the given id: {id}");
+                return call.not_found("Entity Not Found", "id", &message);
+            }
+        };
+        Reply::json(200, &json!({"data": data, "response_id": call.id, "type": "custom_segment"}))
     }
 }

@@ -112,6 +112,10 @@ impl Users {
         removed.is_some()
     }
 
+    pub(super) fn has_customer(&self, customer_id: &str) -> bool {
+        self.ids.contains_key(customer_id)
+    }
+
     fn find(&self, identifier: &Identifier) -> Option<&User> {
         let id = match identifier.identifier_type {
             Kind::CustomerId => self.ids.get(&identifier.identifier)?,

@@ -8,14 +8,19 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Push;
+use super::cursors::{CursorQuirks, Cursors};
 use super::envelopes::{DATA, Envelope, Ids, Refusal};
+use super::figures::Figures;
 use super::options::{Access, Family, Options, Reset};
+use super::pages::{Pages, QuirksOf};
+use super::readings::Readings;
+use super::reports::Reports;
 use super::routes::{Call, FAMILIES, Key, Route, find};
 use super::rows::{TableChange, Tables};
 use super::search::Searches;
 use super::streams::{Progress, Stream};
 use super::users::Users;
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::http::{Reply, Request, Vendor};
 use crate::journal::FindingKind;
 use crate::random::Random;
@@ -31,6 +36,11 @@ pub(super) struct Workspace {
     pub(super) searches: Searches,
     pub(super) users: Users,
     pub(super) tables: Tables,
+    pub(super) pages: Pages,
+    pub(super) figures: Vec<Figures>,
+    pub(super) reports: Reports,
+    pub(super) cursors: Cursors,
+    pub(super) readings: Readings,
     pushed: Vec<Stream>,
     limits: BTreeMap<&'static str, Windows>,
     ids: Random,
@@ -38,10 +48,17 @@ pub(super) struct Workspace {
 
 impl Workspace {
     pub(super) fn new(options: Options) -> Self {
+        let clock = Clock::new(options.scale);
+        let searches = Searches::new(options.campaigns);
         Self {
-            searches: Searches::new(options.campaigns),
+            pages: Pages::default(),
+            figures: Figures::samples(&searches.campaigns, clock.now()),
+            reports: Reports::new(clock),
+            searches,
             users: Users::default(),
             tables: Tables::new(),
+            cursors: Cursors::default(),
+            readings: Readings::default(),
             options,
             access: BTreeMap::new(),
             pusher: None,
@@ -52,8 +69,9 @@ impl Workspace {
     }
 
     /// Why the caller may not make this call, if so.
-    fn refusal(&self, request: &Request, key: Key) -> Option<Refusal<'static>> {
+    fn refusal(&self, request: &Request, route: &Route, key: Key) -> Option<Refusal<'static>> {
         let Key { family, permission } = key;
+        let family = self.readings.keys.get(route.template).copied().unwrap_or(family);
         let access = self.access.get(&family).copied().unwrap_or_default();
         if access == Access::AddressNotListed {
             return Some(Refusal::Address);
@@ -67,6 +85,7 @@ impl Workspace {
             Family::Data => &self.options.data_key,
             Family::Campaigns => &self.options.campaigns_key,
             Family::Segmentation => &self.options.segmentation_key,
+            Family::Personalize => &self.options.personalize_key,
         };
         match (key, access) {
             (None, _) => Some(Refusal::NoSecretSet),
@@ -95,7 +114,7 @@ impl Workspace {
 
     /// The answer, and how the call's windows stand; nothing where it was refused before them.
     fn admitted(&mut self, route: &Route, call: &Call<'_>) -> (Reply, Option<Standing>) {
-        if let Some(refusal) = route.key.and_then(|key| self.refusal(call.request, key)) {
+        if let Some(refusal) = route.key.and_then(|key| self.refusal(call.request, route, key)) {
             return (call.refused(refusal), None);
         }
         let weight = match (route.weight)(self, call) {
@@ -171,6 +190,7 @@ impl Vendor for Workspace {
         json!({
             "workspace_id": self.options.workspace_id, "streams": streams,
             "campaigns": self.searches.campaigns, "users": self.users.all(), "rows": self.tables,
+            "figures": self.figures, "reports": self.reports.names(),
         })
     }
 
@@ -178,6 +198,11 @@ impl Vendor for Workspace {
         let mut controls = FAMILIES.iter().flat_map(|calls| calls.controls);
         let done = match call {
             "push" => return self.push(body, at),
+            "page-quirks" => read::<QuirksOf>(body).and_then(|QuirksOf { path, quirks }| {
+                self.pages.set(&path, quirks).map_err(|e| e.to_string())
+            }),
+            "cursor-quirks" => read::<CursorQuirks>(body).map(|quirks| self.cursors.set_quirks(quirks)),
+            "readings" => read::<Readings>(body).map(|readings| self.readings = readings),
             "rows" => read::<TableChange>(body).and_then(|TableChange { table, change }| {
                 self.tables.change(table, &change).map_err(|e| e.to_string())
             }),

@@ -6,6 +6,8 @@ pub mod signer;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::Request;
@@ -76,6 +78,23 @@ impl Client {
 
     pub fn brevo(stand_in: &stand_ins::brevo::Brevo) -> Self {
         Self::new(&stand_in.url(), &[("api-key", stand_in.api_key()), ("content-type", "application/json")])
+    }
+
+    /// With the default workspace's id and this key.
+    pub fn moengage(stand_in: &stand_ins::moengage::MoEngage, key: &str) -> Self {
+        let authorization = format!("Basic {}", STANDARD.encode(format!("STANDIN:{key}")));
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("moe-appkey", "STANDIN"),
+            ("content-type", "application/json"),
+        ];
+        Self::new(&stand_in.url(), &headers)
+    }
+
+    /// Sends this header too.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Err where there was no answer at all.
