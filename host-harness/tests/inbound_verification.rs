@@ -178,6 +178,32 @@ fn w06_an_hmac_over_bytes_that_are_no_text() {
     assert_eq!(with(&format!("sha1={BY_CURRENT}")), Err(RefusedCode::CredentialMalformed));
 }
 
+#[test]
+fn w06_alerts_of_moengage_are_verified_over_raw_bytes_by_the_connector_s_manifest() {
+    // sha256("campaign-report-key|" + body) in hex, by Python's hashlib as in
+    // MD:partner-guide/data-and-analytics/workflow-automation/webhook.mdx.
+    const SIGNATURE: &str = "470c97de9f2f122019bff7c1b05dbd4b8e9e61f5ccf9883c3ae5c057261480a1";
+    const BODY: &str = r#"{"alert_id":"67dd1f","alert_name":"Zustellrate fällt"}"#;
+    let manifest = Manifest::parse(include_str!("../../manifest.json")).unwrap();
+    let scheme = &manifest.inbound["alerts"];
+    assert_eq!(scheme.slot(), "campaigns");
+    let with = |signature: &str, body: &[u8]| {
+        let headers = headers(&[("Signature", signature)]);
+        let request = Presented { headers: &headers, path: &[], body };
+        verify(scheme, &request, &json!({}), &["campaign-report-key".into()]).map_err(|refused| refused.code)
+    };
+    assert_eq!(with(SIGNATURE, BODY.as_bytes()), through("signature", 0));
+    assert_eq!(with(&SIGNATURE.to_uppercase(), BODY.as_bytes()), through("signature", 0));
+    for other in [
+        format!("\u{FEFF}{BODY}"),
+        format!("{BODY}\n"),
+        BODY.replace(':', ": "),
+        BODY.replace('ä', "\\u00e4"),
+    ] {
+        assert_eq!(with(SIGNATURE, other.as_bytes()), Err(RefusedCode::CredentialWrong), "{other}");
+    }
+}
+
 proptest! {
     #[test]
     fn w01_nothing_but_a_live_secret_passes(value in "[ -~]{0,40}", body in proptest::collection::vec(any::<u8>(), 0..64)) {

@@ -1,27 +1,11 @@
 //! Memberships in segments: which list at Brevo a person joins or leaves.
 
-use serde::Serialize;
-
-use super::action;
+use super::action_with;
+use crate::json::to_json;
 use crate::model::membership::MembershipBody;
 use crate::model::{Mapping, Record};
 use crate::settings::Settings;
-use crate::settings::segment_sync::{Place, Target};
-
-/// Payload of `brevo/join-list` and `brevo/leave-list`.
-#[derive(Serialize)]
-struct Membership {
-    list: List,
-    /// True where joining starts nothing at Brevo.
-    inert: bool,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum List {
-    Id { id: u64 },
-    Named { name: String, folder: String },
-}
+use crate::settings::segment_sync::Place;
 
 /// Longest part of a list's name that comes from MoEngage, in characters.
 const MAX_NAME: usize = 150;
@@ -31,18 +15,24 @@ const MAX_NAME: usize = 150;
 pub fn of_membership(settings: &Settings, record: &Record, body: &MembershipBody) -> Mapping {
     let nothing = |why: &str| Mapping::Nothing(why.to_owned());
     let Some(sync) = &settings.segment_sync else { return nothing("not-synced") };
-    let target = match sync.lists.get(&body.sync_id) {
-        Some(None) => return nothing("sync-not-carried"),
-        Some(Some(target)) => target.clone(),
-        None => Target { place: Place::Named { name: None, folder: sync.folder.clone() }, inert: false },
+    let target = match sync.lists.iter().find(|(sync_id, _)| *sync_id == body.sync_id) {
+        Some((_, None)) => return nothing("sync-not-carried"),
+        Some((_, target)) => target.as_ref(),
+        None => None,
     };
-    let list = match target.place {
-        Place::Id(id) => List::Id { id },
-        Place::Named { name: Some(name), folder } => List::Named { name, folder },
-        Place::Named { name: None, folder } => List::Named { name: list_name(body), folder },
+    let named =
+        |name: &str, folder: &str| format!(r#"{{"name":{},"folder":{}}}"#, to_json(&name), to_json(&folder));
+    let list = match target.map(|target| &target.place) {
+        Some(Place::Id(id)) => format!(r#"{{"id":{id}}}"#),
+        Some(Place::Named { name: Some(name), folder }) => named(name, folder),
+        Some(Place::Named { name: None, folder }) => named(&list_name(body), folder),
+        None => named(&list_name(body), &sync.folder),
     };
+    // True where joining starts nothing at Brevo.
+    let inert = target.is_some_and(|target| target.inert);
     let name = if body.member { "brevo/join-list" } else { "brevo/leave-list" };
-    Mapping::Actions(vec![action(record, "list", name, &Membership { list, inert: target.inert })])
+    let payload = format!(r#"{{"list":{list},"inert":{inert}}}"#);
+    Mapping::Actions(vec![action_with(record, "list", name, payload)])
 }
 
 /// The name of a list that has no other: the segment's, and the id of the sync. Two syncs of one
@@ -51,7 +41,7 @@ fn list_name(body: &MembershipBody) -> String {
     let name = body.sync_name.as_deref().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
     match name.trim() {
-        "" => body.sync_id.clone(),
+        "" => body.sync_id.trim().to_owned(),
         name => format!("{name} ({})", body.sync_id),
     }
 }

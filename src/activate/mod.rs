@@ -18,6 +18,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
+use crate::model::membership::MembershipBody;
 use crate::model::{
     ALERT, Action, CAMPAIGN, CAMPAIGN_STATS, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Person, Provenance,
     REPORT_ROW, Record, SUBSCRIPTION, Subject,
@@ -60,8 +61,8 @@ pub fn map_record(
     let Subject::Person(person) = &record.subject else {
         return Err(internal("not-a-person", "The record is not about a person."));
     };
-    let unreadable =
-        |_| internal("bad-record-body", "The record's body is not one that this connector made.");
+    let bad_body = || internal("bad-record-body", "The record's body is not one that this connector made.");
+    let unreadable = |_| bad_body();
     match record.kind.as_str() {
         CONTACT => {
             let body = serde_json::from_str(&record.body).map_err(unreadable)?;
@@ -72,7 +73,7 @@ pub fn map_record(
             map_event(settings, record, person, &body, now, log)
         }
         MEMBERSHIP => {
-            let body = serde_json::from_str(&record.body).map_err(unreadable)?;
+            let body = MembershipBody::read(&record.body).ok_or_else(bad_body)?;
             Ok(lists::of_membership(settings, record, &body))
         }
         _ => Err(internal("unknown-kind", "The connector makes no records of this kind.")),
@@ -186,11 +187,16 @@ fn not_for_us(settings: &Settings, person: &Person, project: Option<&str>) -> Op
 }
 
 fn action<T: Serialize>(record: &Record, slot: &str, name: &str, payload: &T) -> Action {
+    action_with(record, slot, name, to_json(payload))
+}
+
+/// An action whose payload is JSON already.
+fn action_with(record: &Record, slot: &str, name: &str, payload: String) -> Action {
     Action {
         slot: slot.to_owned(),
         name: name.to_owned(),
         subject: record.subject.clone(),
-        payload: to_json(payload),
+        payload,
         not_after: None,
         not_before: None,
         coalesce: None,

@@ -130,12 +130,20 @@ pub fn connector_campaigns(
 /// the top.
 fn place(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Place> {
     let text = problems.text(path, raw)?;
-    let keys: Option<Vec<String>> = match text.strip_prefix('/') {
-        Some(rest) => rest.split('/').map(unescape).collect(),
-        None => Some(vec![text.clone().into_owned()]),
-    };
-    let fits = text.len() <= 200 && !text.chars().any(char::is_control);
-    let Some(keys) = keys.filter(|_| fits) else {
+    let mut keys = Vec::new();
+    let mut fits = text.len() <= 200 && !text.chars().any(char::is_control);
+    match text.strip_prefix('/') {
+        Some(rest) => {
+            for key in rest.split('/') {
+                match unescape(key) {
+                    Some(key) => keys.push(key),
+                    None => fits = false,
+                }
+            }
+        }
+        None => keys.push(text.clone().into_owned()),
+    }
+    if !fits {
         problems.add(
             "bad-pointer",
             path,
@@ -143,7 +151,7 @@ fn place(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Place> {
             "Write for instance /user/id, or the field's name; a slash within a key is ~1, a tilde ~0.",
         );
         return None;
-    };
+    }
     let mut pointer = String::new();
     for key in &keys {
         pointer.push('/');

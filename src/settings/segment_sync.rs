@@ -1,7 +1,5 @@
 //! Outbound Segment Sync: what MoEngage was told about the body, and where each sync goes.
 
-use std::collections::BTreeMap;
-
 use serde_json::value::RawValue;
 
 use super::problem::{Problems, below};
@@ -49,7 +47,7 @@ pub struct SegmentSync {
     /// For lists that have none of their own.
     pub folder: String,
     /// By the sync's id; none is not carried.
-    pub lists: BTreeMap<String, Option<Target>>,
+    pub lists: Vec<(String, Option<Target>)>,
 }
 
 impl Default for SegmentSync {
@@ -60,7 +58,7 @@ impl Default for SegmentSync {
             add_key: "add_users".to_owned(),
             remove_key: "remove_users".to_owned(),
             folder: "MoEngage".to_owned(),
-            lists: BTreeMap::new(),
+            lists: Vec::new(),
         }
     }
 }
@@ -144,13 +142,8 @@ pub fn segment_sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Opti
 }
 
 /// Sync id to list. A list has one sync: the leavers of another would be taken off it.
-fn lists(
-    path: &str,
-    raw: &RawValue,
-    folder: &str,
-    problems: &mut Problems,
-) -> BTreeMap<String, Option<Target>> {
-    let mut lists: BTreeMap<String, Option<Target>> = BTreeMap::new();
+fn lists(path: &str, raw: &RawValue, folder: &str, problems: &mut Problems) -> Vec<(String, Option<Target>)> {
+    let mut lists: Vec<(String, Option<Target>)> = Vec::new();
     let Some(object) = problems.object(path, raw) else { return lists };
     for (sync_id, raw) in object.entries() {
         let path = below(path, sync_id);
@@ -178,7 +171,7 @@ fn lists(
                 "Give every sync a list of its own.",
             );
         }
-        lists.insert(sync_id.to_owned(), target);
+        lists.push((sync_id.to_owned(), target));
     }
     lists
 }
@@ -244,11 +237,12 @@ fn number(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<u64> {
 /// A name of a list or folder.
 fn name(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<String> {
     let text = problems.text(path, raw)?;
-    if text.trim().is_empty() || text.chars().count() > 200 || text.chars().any(char::is_control) {
+    let length = text.chars().count();
+    if !(1..=200).contains(&length) || text.trim() != text || text.chars().any(char::is_control) {
         problems.add(
             "bad-list-name",
             path,
-            "It is not 1 to 200 characters on one line.",
+            "It is not 1 to 200 characters on one line, without spaces around them.",
             "Write the name as it stands at Brevo.",
         );
         return None;

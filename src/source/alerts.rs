@@ -6,21 +6,20 @@
 //! documented, so the id is made of what an alert is: which, when, and about what.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use serde_json::value::RawValue;
 
 use super::notes::{Notes, Notice};
 use super::page::Storage;
 use super::refusal::{ASK_MOENGAGE, Refusal, refusal};
-use super::surfaces::{REPLAY_WINDOW, Text, WebhookOutcome, WebhookRequest, unknown_surface};
+use super::surfaces::{Text, WebhookOutcome, WebhookRequest, declared, unknown_surface};
 use super::{digest, identity, time};
 use crate::failure::Failure;
-use crate::json::{self, Object, Scalar, to_json};
+use crate::json::{self, Object, Scalar};
 use crate::model::alert::{self, AlertBody};
 use crate::model::ids::record_id;
 use crate::model::{ALERT, MAX_BODY_BYTES, Nature, Observation, Occurrence, Provenance, Record, Subject};
-use crate::profile::{StaticAnswer, Surface};
+use crate::profile::Surface;
 use crate::settings::Settings;
 
 /// Name of the surface, part of the webhook's address.
@@ -37,21 +36,10 @@ const RANK: u8 = 16;
 
 /// What is declared, where the settings ask for alerts.
 pub fn surface(settings: &Settings) -> Option<Surface> {
-    settings.alerts.then(|| Surface {
-        name: ALERTS.to_owned(),
-        verification: SCHEME.to_owned(),
-        answer: StaticAnswer {
-            status: 200,
-            content_type: "application/json".to_owned(),
-            body: r#"{"status":"accepted"}"#.to_owned(),
-        },
-        headers: vec!["content-type".to_owned()],
-        dedupe_key: "alert_id, alert_triggered_at and what the alert is about; there is no delivery id."
-            .to_owned(),
-        schemas: vec![(ALERT.to_owned(), alert::SCHEMA.trim_end().to_owned())],
-        body_cap: BODY_CAP,
-        replay_window: REPLAY_WINDOW,
-    })
+    let dedupe_key = "alert_id, alert_triggered_at and what the alert is about; there is no delivery id.";
+    let mut surface = settings.alerts.then(|| declared(ALERTS, SCHEME, BODY_CAP, dedupe_key))?;
+    surface.schemas.push((ALERT.to_owned(), alert::SCHEMA.trim_end().to_owned()));
+    Some(surface)
 }
 
 /// Reads one alert.
@@ -103,40 +91,39 @@ fn record(
     if triggered_at.is_none() {
         notes.add(Notice::UnreadableAlertTime);
     }
-    let entity_data = object(body, "/entity_data")?;
-    let entities = entity_data.as_ref().and_then(|data| data.raw("content"));
-    let entities = match entities.filter(|raw| !Scalar::is_null(raw)) {
-        None => Vec::new(),
-        Some(raw) => json::elements(raw.get())
-            .and_then(|items| items.into_iter().map(|item| Object::parse(item.get())).collect())
-            .ok_or(("/entity_data/content", not_as_documented()))?,
+    let frequency = block(body, "/alert_evaluation_frequency")?;
+    let criteria = block(body, "/alert_evaluation_criteria")?;
+    let entity_data = block(body, "/entity_data")?;
+    let entities = entity_data.and_then(|data| Object::parse(data.get())?.raw("content"));
+    let entities = entities.filter(|raw| !Scalar::is_null(raw));
+    let objects = |raw: &RawValue| {
+        json::elements(raw.get())
+            .is_some_and(|items| items.iter().all(|item| Object::parse(item.get()).is_some()))
     };
-    let criteria = object(body, "/alert_evaluation_criteria")?;
+    if entities.is_some_and(|raw| !objects(raw)) {
+        return Err(("/entity_data/content", NOT_AS_DOCUMENTED));
+    }
     // The same instant in another spelling is the same alert; so is the same content in another
     // order of keys.
-    let mut about = String::new();
-    for raw in [body.raw("alert_evaluation_criteria"), body.raw("entity_data")] {
-        match raw {
-            Some(raw) => canonical(raw, &mut about),
-            None => about.push('-'),
-        }
-    }
+    let about = [criteria, entity_data].map(|raw| raw.map_or(0, fingerprint).to_be_bytes());
     let when = match triggered_at {
         Some(at) => at.to_string(),
         None => stamp.map_or_else(String::new, |stamp| format!("{:016x}", digest::of(stamp.as_bytes()))),
     };
-    let key = format!("{alert_id}/{when}/{:016x}", digest::of(about.as_bytes()));
+    let key = format!("{alert_id}/{when}/{:016x}", digest::of(about.as_flattened()));
     let text_of = |key: &str| body.get(key).and_then(Scalar::text).map(Cow::into_owned);
-    let content = to_json(&AlertBody {
-        alert_id: alert_id.to_string(),
-        name: text_of("alert_name"),
-        alert_type: text_of("alert_type"),
-        db_name: text_of("db_name"),
+    let content = AlertBody {
+        alert_id: &alert_id,
+        texts: [
+            ("name", text_of("alert_name")),
+            ("type", text_of("alert_type")),
+            ("db_name", text_of("db_name")),
+        ],
         triggered_at,
-        frequency: object(body, "/alert_evaluation_frequency")?,
-        criteria,
+        blocks: [("frequency", frequency), ("criteria", criteria)],
         entities,
-    });
+    }
+    .to_json();
     if content.len() > MAX_BODY_BYTES {
         return Err(("/entity_data", TOO_LARGE));
     }
@@ -159,46 +146,36 @@ const TOO_LARGE: Refusal = refusal(
     "Narrow the alert down in MoEngage; the input is kept.",
 );
 
-const fn not_as_documented() -> Refusal {
-    refusal("alert-not-as-documented", "A part of the alert has another type than documented.", ASK_MOENGAGE)
-}
+const NOT_AS_DOCUMENTED: Refusal =
+    refusal("alert-not-as-documented", "A part of the alert has another type than documented.", ASK_MOENGAGE);
 
 /// A block of the alert, by its pointer; nothing where it isn't there.
-fn object<'a>(
+fn block<'a>(
     body: &Object<'a>,
     pointer: &'static str,
-) -> Result<Option<Object<'a>>, (&'static str, Refusal)> {
+) -> Result<Option<&'a RawValue>, (&'static str, Refusal)> {
     match body.raw(pointer.trim_start_matches('/')).filter(|raw| !Scalar::is_null(raw)) {
-        None => Ok(None),
-        Some(raw) => Object::parse(raw.get()).map(Some).ok_or((pointer, not_as_documented())),
+        Some(raw) if Object::parse(raw.get()).is_none() => Err((pointer, NOT_AS_DOCUMENTED)),
+        found => Ok(found),
     }
 }
 
-/// The same text for the same value: keys sorted, no spaces, strings without needless escapes.
-/// Checked text is at most 100 levels deep.
-fn canonical(raw: &RawValue, out: &mut String) {
+/// The same number for the same value, whatever the order of its keys, its spaces and the escapes
+/// in its strings. Checked text is at most 100 levels deep.
+fn fingerprint(raw: &RawValue) -> u64 {
     if let Some(object) = Object::parse(raw.get()) {
-        let mut entries: Vec<_> = object.entries().collect();
-        entries.sort_unstable_by_key(|(key, _)| *key);
-        out.push('{');
-        for (key, value) in entries {
-            // Writing to a string can't fail.
-            let _ = write!(out, "{}:", to_json(&key));
-            canonical(value, out);
-            out.push(',');
-        }
-        out.push('}');
+        let entry = |(key, value): (&str, &RawValue)| {
+            digest::on(digest::on(digest::of(b"{"), key.as_bytes()), &fingerprint(value).to_be_bytes())
+        };
+        object.entries().map(entry).fold(1, u64::wrapping_add)
     } else if let Some(items) = json::elements(raw.get()) {
-        out.push('[');
-        for item in items {
-            canonical(item, out);
-            out.push(',');
-        }
-        out.push(']');
+        items
+            .iter()
+            .fold(digest::of(b"["), |digest, item| digest::on(digest, &fingerprint(item).to_be_bytes()))
     } else {
         match Scalar::of(raw) {
-            Scalar::Text(text) => out.push_str(&to_json(&text)),
-            _ => out.push_str(raw.get()),
+            Scalar::Text(text) => digest::on(digest::of(b"\""), text.as_bytes()),
+            _ => digest::of(raw.get().as_bytes()),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::notes::{Notes, Notice};
 use super::page::Storage;
 use super::refusal::{Refusal, refusal};
 use super::surfaces::{
-    REPLAY_WINDOW, Reject, Text, WebhookOutcome, WebhookRequest, storage_full, unknown_surface,
+    Reject, Text, WebhookOutcome, WebhookRequest, declared, storage_full, unknown_surface,
 };
 use super::watch::watch;
 use super::{form, identity, repeats, time};
@@ -27,7 +27,7 @@ use crate::model::ids::record_id;
 use crate::model::{
     EVENT, MAX_BODY_BYTES, Nature, Observation, Occurrence, Person, Provenance, Record, Subject, TimeTrust,
 };
-use crate::profile::{StaticAnswer, Surface};
+use crate::profile::Surface;
 use crate::settings::connector_campaigns::{EventName, Place, TimeFormat};
 use crate::settings::{ConnectorCampaigns, Settings};
 
@@ -50,21 +50,11 @@ pub fn surface(settings: &Settings) -> Option<Surface> {
             campaigns.repeat_window / 60_000
         ),
     };
-    Some(Surface {
-        name: CONNECTOR_CAMPAIGNS.to_owned(),
-        verification: settings.webhook_auth.scheme().to_owned(),
-        // 200 and nothing else: MoEngage counts 202 as failed.
-        answer: StaticAnswer {
-            status: 200,
-            content_type: "application/json".to_owned(),
-            body: "{}".to_owned(),
-        },
-        headers: vec!["content-type".to_owned()],
-        dedupe_key,
-        schemas: vec![(EVENT.to_owned(), event::SCHEMA.trim_end().to_owned())],
-        body_cap: BODY_CAP,
-        replay_window: REPLAY_WINDOW,
-    })
+    let mut surface = declared(CONNECTOR_CAMPAIGNS, settings.webhook_auth.scheme(), BODY_CAP, &dedupe_key);
+    // As little as can be: MoEngage waits five seconds, and counts everything but 200 as failed.
+    surface.answer.body = "{}".to_owned();
+    surface.schemas.push((EVENT.to_owned(), event::SCHEMA.trim_end().to_owned()));
+    Some(surface)
 }
 
 /// Reads one request. A body that the mapping doesn't fit is a reject and stays with the host.

@@ -12,11 +12,12 @@ pub fn read(value: &[u8]) -> Option<Vec<(u64, Millis)>> {
     if *version != VERSION || !remainder.is_empty() {
         return None;
     }
-    let entry = |entry: &[u8; 16]| {
+    let mut known = Vec::with_capacity(entries.len());
+    for entry in entries {
         let (digest, at) = entry.split_first_chunk::<8>()?;
-        Some((u64::from_be_bytes(*digest), Millis::from_be_bytes(at.try_into().ok()?)))
-    };
-    entries.iter().map(entry).collect()
+        known.push((u64::from_be_bytes(*digest), Millis::from_be_bytes(at.try_into().ok()?)));
+    }
+    Some(known)
 }
 
 /// The value that holds these.

@@ -6,25 +6,24 @@
 //! *Resync all users* has no mark at all: it looks like one more difference.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
 use super::notes::{Notes, Notice};
 use super::page::Storage;
 use super::refusal::{Refusal, refusal};
-use super::surfaces::{REPLAY_WINDOW, Text, WebhookOutcome, WebhookRequest, storage_full, unknown_surface};
+use super::surfaces::{Text, WebhookOutcome, WebhookRequest, declared, storage_full, unknown_surface};
 use super::watch::watch;
 use super::{contact, digest, executions, identity};
 use crate::failure::{Failure, FailureKind};
-use crate::json::{self, Object, Scalar, to_json};
+use crate::json::{self, Object, Scalar};
 use crate::model::ids::record_id;
 use crate::model::membership::{self, MembershipBody};
 use crate::model::{
     MEMBERSHIP, Nature, Observation, Occurrence, Person, Provenance, Record, Subject, TimeTrust,
 };
-use crate::profile::{StaticAnswer, Surface};
+use crate::profile::Surface;
 use crate::settings::segment_sync::{Identifier, MAX_SYNC_ID};
 use crate::settings::{SegmentSync, Settings};
 
@@ -49,24 +48,15 @@ const LEAVE_RANK: u8 = 33;
 /// What is declared, where the settings have the block.
 pub fn surface(settings: &Settings) -> Option<Surface> {
     settings.segment_sync.as_ref()?;
-    Some(Surface {
-        name: SEGMENT_SYNC.to_owned(),
-        verification: settings.webhook_auth.scheme().to_owned(),
-        // 2xx alone is not enough: MoEngage wants a JSON content type as well.
-        answer: StaticAnswer {
-            status: 200,
-            content_type: "application/json".to_owned(),
-            body: r#"{"status":"accepted"}"#.to_owned(),
-        },
-        headers: vec!["content-type".to_owned()],
-        dedupe_key:
-            "moengage_sync_id, moengage_execution_id and a digest of the chunk; an execution counts from \
-                     the arrival of its first chunk."
-                .to_owned(),
-        schemas: vec![(MEMBERSHIP.to_owned(), membership::SCHEMA.trim_end().to_owned())],
-        body_cap: BODY_CAP,
-        replay_window: REPLAY_WINDOW,
-    })
+    let mut surface = declared(
+        SEGMENT_SYNC,
+        settings.webhook_auth.scheme(),
+        BODY_CAP,
+        "moengage_sync_id, moengage_execution_id and a digest of the chunk; an execution counts from the arrival of \
+         its first chunk.",
+    );
+    surface.schemas.push((MEMBERSHIP.to_owned(), membership::SCHEMA.trim_end().to_owned()));
+    Some(surface)
 }
 
 /// Reads one chunk. One bad row never stops the others; keys that aren't those of the settings
@@ -112,22 +102,23 @@ pub fn read(
     };
     let mut notes = Notes::default();
     let mut outcome = WebhookOutcome::default();
-    let (mut seen, mut keyless) = (BTreeMap::new(), 0_usize);
+    let (mut left, mut joined, mut keyless) = (BTreeSet::new(), BTreeSet::new(), 0_usize);
     let rows = leaving.iter().map(|row| (*row, false)).chain(joining.iter().map(|row| (*row, true)));
     for (number, (row, member)) in rows.enumerate() {
         if !text.was_utf8 && row.get().contains(char::REPLACEMENT_CHARACTER) {
             notes.add(Notice::NonUtf8Replaced);
         }
         match chunk.record(row, member, &mut keyless, &mut notes) {
-            Ok((key, record)) => match seen.entry(key) {
-                Entry::Vacant(entry) => {
-                    entry.insert(member);
+            // Leavers come first, so that who stands in both lists leaves.
+            Ok((key, _)) if member && left.contains(&key) => notes.add(Notice::InBothLists),
+            Ok((key, record)) => {
+                let seen = if member { &mut joined } else { &mut left };
+                if seen.insert(key) {
                     outcome.records.push(record);
+                } else {
+                    notes.add(Notice::RepeatedRow);
                 }
-                Entry::Occupied(entry) if *entry.get() == member => notes.add(Notice::RepeatedRow),
-                // Leavers come first, so that who stands in both lists leaves.
-                Entry::Occupied(_) => notes.add(Notice::InBothLists),
-            },
+            }
             Err(refusal) => {
                 let (list, index) =
                     if member { (&sync.add_key, number - leaving.len()) } else { (&sync.remove_key, number) };
@@ -239,7 +230,7 @@ impl Chunk<'_> {
             },
             // Both are the execution's, and follow when the whole chunk was read.
             occurred: Occurrence { at: None, trust: TimeTrust::Arrival },
-            body: to_json(&body),
+            body: body.to_json(),
             provenance: Provenance::Live,
         };
         Ok((key, record))

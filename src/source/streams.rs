@@ -7,12 +7,12 @@
 use super::inner_event;
 use super::notes::{Notes, Notice};
 use super::page::Storage;
-use super::surfaces::{REPLAY_WINDOW, Text, WebhookOutcome, WebhookRequest};
+use super::surfaces::{Text, WebhookOutcome, WebhookRequest, declared};
 use super::watch::watch;
 use crate::failure::Failure;
 use crate::json::{self, Scalar};
 use crate::model::{CONTACT, EVENT, Provenance, contact, event};
-use crate::profile::{StaticAnswer, Surface};
+use crate::profile::Surface;
 use crate::settings::Settings;
 
 /// Name of the surface, part of the webhook's address.
@@ -28,28 +28,16 @@ const BODY_CAP: u32 = 4 * 1024 * 1024;
 
 /// What is declared of Streams. Every configuration has it.
 pub fn surface(settings: &Settings) -> Option<Surface> {
-    Some(Surface {
-        name: STREAMS.to_owned(),
-        verification: settings.webhook_auth.scheme().to_owned(),
-        // Any 2xx is success; everything else makes MoEngage send the whole batch again
-        // (MD:api/data/moengage-streams.mdx).
-        answer: StaticAnswer {
-            status: 200,
-            content_type: "application/json".to_owned(),
-            body: r#"{"status":"accepted"}"#.to_owned(),
-        },
-        headers: vec!["content-type".to_owned()],
-        dedupe_key:
-            "event_uuid of each event in the batch; moe_request_id is not known to stay the same when a \
-                     batch is sent again."
-                .to_owned(),
-        schemas: vec![
-            (CONTACT.to_owned(), contact::SCHEMA.trim_end().to_owned()),
-            (EVENT.to_owned(), event::SCHEMA.trim_end().to_owned()),
-        ],
-        body_cap: BODY_CAP,
-        replay_window: REPLAY_WINDOW,
-    })
+    let mut surface = declared(
+        STREAMS,
+        settings.webhook_auth.scheme(),
+        BODY_CAP,
+        "event_uuid of each event in the batch; moe_request_id is not known to stay the same when a batch is sent \
+         again.",
+    );
+    surface.schemas.push((CONTACT.to_owned(), contact::SCHEMA.trim_end().to_owned()));
+    surface.schemas.push((EVENT.to_owned(), event::SCHEMA.trim_end().to_owned()));
+    Some(surface)
 }
 
 /// Reads one batch. One bad event never stops the others.

@@ -9,13 +9,13 @@ use super::{alerts, connector_campaigns, segment_sync, streams};
 use crate::failure::{Failure, FailureKind};
 use crate::json::{self, Object};
 use crate::model::{Millis, Record};
-use crate::profile::Surface;
+use crate::profile::{StaticAnswer, Surface};
 use crate::settings::Settings;
 
 /// How long a delivery may be repeated, in seconds. MoEngage itself gives up after 210 s at most
 /// (Streams: 30, 60 and 120 s, MD:api/data/moengage-streams.mdx). A week also covers proxies in
 /// between and a manual resend.
-pub const REPLAY_WINDOW: u32 = 7 * 86_400;
+const REPLAY_WINDOW: u32 = 7 * 86_400;
 
 /// One webhook request, already verified and durable.
 #[derive(Clone, Debug)]
@@ -92,6 +92,25 @@ pub fn handle_webhook(
     match DOORS.iter().find(|door| door.name == request.surface) {
         Some(door) if (door.surface)(settings).is_some() => (door.read)(settings, request, storage),
         _ => Err(unknown_surface()),
+    }
+}
+
+/// What all surfaces share: 200 with a JSON body is an answer that every door of MoEngage's takes
+/// for success, and Outbound Segment Sync and connector campaigns take nothing else.
+pub fn declared(name: &str, verification: &str, body_cap: u32, dedupe_key: &str) -> Surface {
+    Surface {
+        name: name.to_owned(),
+        verification: verification.to_owned(),
+        answer: StaticAnswer {
+            status: 200,
+            content_type: "application/json".to_owned(),
+            body: r#"{"status":"accepted"}"#.to_owned(),
+        },
+        headers: vec!["content-type".to_owned()],
+        dedupe_key: dedupe_key.to_owned(),
+        schemas: Vec::new(),
+        body_cap,
+        replay_window: REPLAY_WINDOW,
     }
 }
 

@@ -51,9 +51,10 @@ fn w15_a_repeated_delivery_has_the_same_id_and_another_alert_has_not() {
     // The same written another way: order of keys, spaces, an escape, the instant.
     let text = format!(
         r#"{{ "entity_data": {}, "alert_triggered_at":"2025-03-21T23:59:00.000Z","alert\u005fid":"67dd1f",
-            "alert_evaluation_criteria": {} }}"#,
-        alert()["entity_data"],
-        alert()["alert_evaluation_criteria"]
+            "alert_evaluation_criteria": {{ "unit": "percentage", "operator": "\u0067t", "threshold": 10,
+                "range_start": "2025-03-21T23:59:00Z", "moving_avg_range": {{"unit":"day","value":7}},
+                "range_end": "2025-03-22T23:59:00Z", "name": "DELIVERY_RATE" }} }}"#,
+        alert()["entity_data"]
     );
     assert_eq!(take(text).records[0].id, first);
     for (pointer, value) in [
@@ -61,6 +62,7 @@ fn w15_a_repeated_delivery_has_the_same_id_and_another_alert_has_not() {
         ("/alert_triggered_at", json!("2025-03-22T23:59:00Z")),
         ("/entity_data/content/0/current_value", json!(71)),
         ("/entity_data/content/0/campaign_id", json!("c9")),
+        ("/entity_data/content/0/campaign_id", json!(["6287a9d1f2"])),
         ("/entity_data", Value::Null),
         ("/alert_evaluation_criteria/name", json!("CTR")),
     ] {

@@ -113,9 +113,12 @@ fn events_flow_like_others_under_codes_of_their_own() {
 
 #[test]
 fn a_marketer_s_event_never_passes_for_one_of_moengage_s() {
-    let settings = settings(json!({"user_id": "user", "event": {"from": "e"}}));
+    // Dated, as a resubscription has to be.
+    let settings = settings(json!({
+        "user_id": "user", "event": {"from": "e"}, "time": {"from": "t", "format": "seconds"}
+    }));
     for name in ["Email Resubscribed", "MOE_EMAIL_UNSUBSCRIBE", "MOE_EMAIL_SPAM"] {
-        let record = one(&settings, &json!({"user": "u1", "e": name}));
+        let record = one(&settings, &json!({"user": "u1", "e": name, "t": T}));
         let slots: Vec<_> = actions(&settings, &record).into_iter().map(|action| action.slot).collect();
         assert_eq!(slots, ["event"], "{name}");
     }

@@ -78,7 +78,7 @@ fn every_problem_of_segment_sync_at_once() {
         "lists": {
             "": 5, "a": 0, "b": "VIP", "c": true, "d": {"id": 7, "name": "N", "folder": "F"}, "e": {"id": "7"},
             "f": {"name": "One", "colour": 1}, "g": {"name": "One"}, "h": 9, "i": {"id": 9, "inert": true},
-            "j": {"inert": "yes"}, "k": null, "l": {"name": "two\nlines"}, "m": {"name": "One", "folder": "Other"},
+            "j": {"inert": "yes"}, "k": null, "l": {"name": " spaces "}, "m": {"name": "One", "folder": "Other"},
             "n": false, "o": {"inert": true}, "p": {"inert": true}
         }
     });

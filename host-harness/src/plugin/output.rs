@@ -33,7 +33,7 @@ pub fn violation(rule: Rule) -> UnitError {
 pub struct Door<'a> {
     /// Kinds that may come in here.
     pub kinds: &'a [String],
-    /// Whether `live` is the right provenance, or one of the others is.
+    /// Whether what comes in was pushed; only then can it be `live`, and never `poll`.
     pub live: bool,
 }
 
@@ -143,8 +143,13 @@ impl Checker<'_> {
         let proper = rest.is_some_and(|key| !key.is_empty()) && self.short(&record.id);
         hold(proper, "a record's id is <connector>:<workspace>:<kind>:<vendor key>")?;
         hold(self.short(&record.observation.id), "an observation has a short id")?;
-        let live = record.provenance == Provenance::Live;
-        hold(live == door.live, "a record's provenance is that of the door it came in by")
+        // A source may push a whole state first, which is nothing that has just happened.
+        let fits = match record.provenance {
+            Provenance::Live => door.live,
+            Provenance::Backfill => true,
+            Provenance::Poll => !door.live,
+        };
+        hold(fits, "a record's provenance is that of the door it came in by")
     }
 
     /// What makes one record unfit to be mapped. Its identity was checked when it came in.
