@@ -115,8 +115,8 @@ pub(crate) trait Vendor: Send + 'static {
     fn template(&self, method: &str, path: &str) -> Option<&'static str>;
     /// Acts on a request and answers it.
     fn answer(&mut self, request: &Request) -> Reply;
-    /// Its 429.
-    fn rate_limited(&self, headers: bool, at: Millis) -> Reply;
+    /// Its 429 to this request.
+    fn rate_limited(&self, request: &Request, headers: bool) -> Reply;
     /// What it holds, for a person.
     fn state(&self, at: Millis) -> Value;
     /// Its own calls under `/_control`.
@@ -305,7 +305,7 @@ async fn process<V: Vendor>(
     // The vendor's own answer, and the one that the client gets (none: the connection is closed).
     let answer = |held: &mut Held<V>, request: &Request| {
         let own = held.vendor.answer(request);
-        let given = given(&held.vendor, &fault.answer, Some(own.clone()), request.at);
+        let given = given(&held.vendor, &fault.answer, Some(own.clone()), request);
         (own.findings, given)
     };
     let mut late = None;
@@ -320,7 +320,7 @@ async fn process<V: Vendor>(
                 entry.findings = findings;
                 given
             }
-            Effect::Never => given(&held.vendor, &fault.answer, None, request.at),
+            Effect::Never => given(&held.vendor, &fault.answer, None, &request),
             // What the client gets is known only when the vendor has acted.
             Effect::Late => None,
         };
@@ -348,7 +348,7 @@ async fn process<V: Vendor>(
 }
 
 /// What the client gets instead of the vendor's own answer.
-fn given<V: Vendor>(vendor: &V, answer: &Answer, own: Option<Reply>, at: Millis) -> Option<Reply> {
+fn given<V: Vendor>(vendor: &V, answer: &Answer, own: Option<Reply>, request: &Request) -> Option<Reply> {
     let own_or_empty = |own: Option<Reply>| own.unwrap_or_else(|| Reply::empty(200));
     match answer {
         Answer::Normal {} | Answer::Drip { .. } => Some(own_or_empty(own)),
@@ -361,7 +361,7 @@ fn given<V: Vendor>(vendor: &V, answer: &Answer, own: Option<Reply>, at: Millis)
             }
             Some(reply)
         }
-        Answer::RateLimited { headers } => Some(vendor.rate_limited(*headers, at)),
+        Answer::RateLimited { headers } => Some(vendor.rate_limited(request, *headers)),
         Answer::Html {} => Some(Reply::text(
             200,
             "text/html; charset=utf-8",

@@ -8,8 +8,8 @@
 //! - [`brevo::Brevo`] is one Brevo account: contacts, attributes, lists, events, rate windows. Every
 //!   request is held against a strict schema; what the vendor would forgive in silence is written
 //!   down in the [`journal`].
-//! - [`moengage::MoEngage`] is one MoEngage workspace: it pushes Streams batches with the
-//!   documented retries, and answers the calls that read it.
+//! - [`moengage::MoEngage`] is one MoEngage workspace: it pushes Streams batches, segments, alerts
+//!   and connector campaigns with the documented retries, and answers the calls that read it.
 //! - [`bucket::Bucket`] is the store that export files lie in: S3, Google's, or an nginx.
 //! - [`faults`] break an exchange at an exact point.
 //!
@@ -39,6 +39,13 @@
 //! | `POST /_control/users` | MoEngage: adds or replaces users (a list of [`moengage::User`]) |
 //! | `POST /_control/objects` | Bucket: puts or removes a file ([`bucket::FileChange`]) |
 //! | `POST /_control/push` | MoEngage: generates events and pushes them ([`moengage::Push`]) |
+//! | `POST /_control/segment-syncs` | MoEngage: `{"destination": {}, "members": []}` ([`moengage::segment_sync::Destination`]); answers `{"sync": 0}` |
+//! | `POST /_control/segment-members` | MoEngage: `{"sync": 0, "put": [], "remove": ["id"]}` |
+//! | `POST /_control/segment-runs` | MoEngage: `{"sync": 0, "kind": "ad-hoc"}` ([`moengage::segment_sync::RunKind`]) |
+//! | `POST /_control/alert-webhooks` | MoEngage: a webhook ([`moengage::alerts::AlertTarget`]); answers `{"webhook": 0}` |
+//! | `POST /_control/alerts` | MoEngage: `{"webhook": 0, "alert": {"kind": "FLOW_STATS"}}`, or `{"again": 0}` |
+//! | `POST /_control/connectors` | MoEngage: a connector campaign ([`moengage::connector_campaign::Connector`]); answers `{"connector": 0}` |
+//! | `POST /_control/connector-batches` | MoEngage: `{"connector": 0, "users": []}`, or `{"rerun": 0}` |
 //!
 //! ```text
 //! curl -X POST http://127.0.0.1:PORT/_control/faults -d '

@@ -170,6 +170,7 @@ fn n22_rows_can_come_and_go_between_two_pages() {
     moengage.set_cursor_quirks(CursorQuirks {
         changes: vec![
             planned(1, RowChange::Insert(flow(9))),
+            planned(1, RowChange::Insert(flow(8))),
             planned(1, RowChange::Delete(format!("{:024x}", 1))),
             planned(2, RowChange::Delete(format!("{:024x}", 4))),
         ],
@@ -225,9 +226,7 @@ proptest! {
         });
         moengage.set_cursor_quirks(CursorQuirks { changes: changes.collect(), ..CursorQuirks::default() });
         let found: Vec<usize> = pages(&client(&moengage), 3, 60).into_iter().flat_map(|(flows, _)| flows).collect();
-        let mut unique = found.clone();
-        unique.dedup();
-        prop_assert_eq!(&unique, &found);
+        prop_assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "{:?}", found);
         let left: Vec<usize> = moengage.with_rows(Table::Flows, |rows| {
             rows.iter().map(|row| usize::from_str_radix(row["flow_id"].as_str().unwrap(), 16).unwrap()).collect()
         });

@@ -6,6 +6,7 @@ mod client;
 use client::{Answer, Client};
 use serde_json::{Value, json};
 use stand_ins::clock::Scale;
+use stand_ins::faults::{Fault, Rule};
 use stand_ins::moengage::{Access, Family, MoEngage, Options, Readings, Table};
 
 const EVENTS: &str = "/v5/business-events";
@@ -178,6 +179,46 @@ fn offers_have_a_total_and_times_in_nanoseconds() {
             "{bad}"
         );
     }
+}
+
+#[test]
+fn ids_of_exchanges_are_uuids() {
+    let (moengage, client) = start();
+    let uuid = "9f2c1b7a-4d3e-4a08-b5c6-1e7d02f43a91";
+    let client = client.with("x-moe-request-id", uuid);
+    for path in ["/v5/offers", "/v5/offers/templates", EVENTS, "/v5/locales"] {
+        let answer = client.get(path);
+        assert_eq!(answer.header("x-moe-request-id"), Some(uuid), "{path}");
+        assert_eq!(answer.json()["response_id"], format!("resp_{uuid}"), "{path}");
+    }
+    assert!(moengage.violations().is_empty());
+    let (moengage, client) = start();
+    let client = client.with("x-moe-request-id", "mine");
+    assert_eq!(client.get("/v5/locales").status, 200, "not asked for");
+    for path in ["/v5/offers", "/v5/offers/templates", EVENTS] {
+        assert_eq!(client.get(path).status, 400, "{path}");
+    }
+    assert_eq!(client.post("/v5/business-events/search", json!({})).status, 400);
+    assert_eq!(moengage.violations().len(), 4);
+}
+
+#[test]
+fn a_fault_limits_each_call_in_its_own_words() {
+    let (moengage, client) = start();
+    moengage.faults().add(Rule::any(Fault::rate_limited(true))).unwrap();
+    let offers = client.get("/v5/offers");
+    assert_eq!(
+        (&offers.json()["error"]["doc_url"].is_string(), offers.header("retry-after")),
+        (&true, Some("1"))
+    );
+    assert_eq!(offers.header("x-ratelimit-limit"), Some("150"));
+    let locales = client.get("/v5/locales");
+    assert_eq!(
+        (&locales.json()["error"]["code"], locales.header("retry-after")),
+        (&json!("RATE_LIMITED"), None)
+    );
+    let segments = client.get("/v3/custom-segments").json();
+    assert_eq!(segments["type"], "custom_segment");
 }
 
 #[test]

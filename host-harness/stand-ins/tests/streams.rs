@@ -1,81 +1,17 @@
 //! Streams and the generator, against a receiver that is a stand-in's own server with faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod receiver;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use receiver::Receiver;
 use serde_json::{Value, json};
 use stand_ins::clock::Scale;
 use stand_ins::moengage::generator::{Generator, Poison};
 use stand_ins::moengage::streams::{Batch, Outcome, Target};
 use stand_ins::moengage::{MoEngage, Options};
-
-struct Received {
-    headers: Vec<String>,
-    body: Vec<u8>,
-}
-
-/// A receiver that answers what a function of the request's number (from 1) says; 0 closes.
-struct Receiver {
-    url: String,
-    received: Arc<Mutex<Vec<Received>>>,
-}
-
-impl Receiver {
-    fn start(status: impl Fn(usize) -> u16 + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/streams?source=moengage", listener.local_addr().unwrap());
-        let received: Arc<Mutex<Vec<Received>>> = Arc::default();
-        let (into, status) = (received.clone(), Arc::new(status));
-        std::thread::spawn(move || {
-            for socket in listener.incoming() {
-                let (into, status) = (into.clone(), status.clone());
-                std::thread::spawn(move || serve(&socket.unwrap(), &into, status.as_ref()));
-            }
-        });
-        Self { url, received }
-    }
-
-    fn bodies(&self) -> Vec<Vec<u8>> {
-        self.received.lock().unwrap().iter().map(|received| received.body.clone()).collect()
-    }
-}
-
-fn serve(socket: &TcpStream, into: &Mutex<Vec<Received>>, status: &dyn Fn(usize) -> u16) {
-    let mut reader = BufReader::new(socket.try_clone().unwrap());
-    loop {
-        let mut headers = Vec::new();
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            match line.trim_end() {
-                "" => break,
-                line => headers.push(line.to_owned()),
-            }
-        }
-        let length =
-            headers.iter().find_map(|h| h.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        let mut body = vec![0; length.unwrap()];
-        reader.read_exact(&mut body).unwrap();
-        let number = {
-            let mut all = into.lock().unwrap();
-            all.push(Received { headers, body });
-            all.len()
-        };
-        match status(number) {
-            0 => return,
-            status => {
-                let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
-                (&mut (&*socket)).write_all(answer.as_bytes()).unwrap();
-            }
-        }
-    }
-}
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -90,13 +26,15 @@ fn batch(n: usize) -> Batch {
 
 #[test]
 fn a_batch_is_posted_with_its_headers() {
-    let receiver = Receiver::start(|_| 202);
+    let receiver = Receiver::start(|_| 202_u16);
     let moengage = moengage();
-    let target = Target::new(&receiver.url).basic("tajo", "secret").header("x-tajo-key", "k");
+    let target = Target::new(&receiver.url("/streams?source=moengage"))
+        .basic("tajo", "secret")
+        .header("x-tajo-key", "k");
     let stream = moengage.stream(target).unwrap();
     stream.push([batch(1)]);
     assert!(stream.wait(WAIT));
-    let received = receiver.received.lock().unwrap();
+    let received = receiver.received();
     let body: Value = serde_json::from_slice(&received[0].body).unwrap();
     assert_eq!(body["source"], "MOENGAGE");
     assert_eq!(body["events"], json!([{"event_uuid": "1"}]));
@@ -110,9 +48,9 @@ fn a_batch_is_posted_with_its_headers() {
 
 #[test]
 fn a_refused_batch_comes_again_after_30_60_and_120_seconds_and_is_then_lost() {
-    let receiver = Receiver::start(|n| [500, 404, 0, 302][n - 1]);
+    let receiver = Receiver::start(|n| [500_u16, 404, 0, 302][n - 1]);
     let moengage = moengage();
-    let stream = moengage.stream(Target::new(&receiver.url)).unwrap();
+    let stream = moengage.stream(Target::new(&receiver.url("/streams?source=moengage"))).unwrap();
     stream.push([batch(7)]);
     assert!(stream.wait(WAIT));
     let attempts = stream.attempts();
@@ -140,9 +78,10 @@ fn a_refused_batch_comes_again_after_30_60_and_120_seconds_and_is_then_lost() {
 
 #[test]
 fn a_batch_that_is_taken_at_last_is_not_lost() {
-    let receiver = Receiver::start(|n| if n <= 3 { 503 } else { 200 });
+    let receiver = Receiver::start(|n| if n <= 3 { 503_u16 } else { 200 });
     let moengage = moengage();
-    let target = Target { new_request_id_on_retry: false, ..Target::new(&receiver.url) };
+    let target =
+        Target { new_request_id_on_retry: false, ..Target::new(&receiver.url("/streams?source=moengage")) };
     let stream = moengage.stream(target).unwrap();
     stream.push([batch(1)]);
     assert!(stream.wait(WAIT));
@@ -153,9 +92,11 @@ fn a_batch_that_is_taken_at_last_is_not_lost() {
 
 #[test]
 fn a_batch_that_waits_for_its_retry_holds_nobody_up() {
-    let receiver = Receiver::start(|n| if n == 1 { 500 } else { 200 });
+    let receiver = Receiver::start(|n| if n == 1 { 500_u16 } else { 200 });
     let moengage = MoEngage::start(Options::default()).unwrap();
-    let stream = moengage.stream(Target { concurrency: 1, ..Target::new(&receiver.url) }).unwrap();
+    let stream = moengage
+        .stream(Target { concurrency: 1, ..Target::new(&receiver.url("/streams?source=moengage")) })
+        .unwrap();
     stream.push((0..20).map(batch));
     while stream.progress().acked < 19 {
         std::thread::sleep(Duration::from_millis(1));
@@ -169,9 +110,10 @@ fn a_batch_that_waits_for_its_retry_holds_nobody_up() {
 
 #[test]
 fn a_rate_is_kept() {
-    let receiver = Receiver::start(|_| 200);
+    let receiver = Receiver::start(|_| 200_u16);
     let moengage = moengage();
-    let target = Target { batches_per_second: Some(0.2), ..Target::new(&receiver.url) };
+    let target =
+        Target { batches_per_second: Some(0.2), ..Target::new(&receiver.url("/streams?source=moengage")) };
     let stream = moengage.stream(target).unwrap();
     stream.push((0..10).map(batch));
     assert!(stream.wait(WAIT));
@@ -302,13 +244,56 @@ fn the_same_seed_makes_the_same_batches() {
 
 #[test]
 fn ten_thousand_events_arrive() {
-    let receiver = Receiver::start(|n| if n.is_multiple_of(17) { 500 } else { 200 });
+    let receiver = Receiver::start(|n| if n.is_multiple_of(17) { 500_u16 } else { 200 });
     let moengage = moengage();
-    let stream = moengage.stream(Target::new(&receiver.url)).unwrap();
+    let stream = moengage.stream(Target::new(&receiver.url("/streams?source=moengage"))).unwrap();
     let made = Generator { events: 10_000, poison: 3, ..Generator::new(3, moengage.now()) }.generate();
     stream.push(made.batches);
     assert!(stream.wait(WAIT));
     let progress = stream.progress();
     assert_eq!(progress.events_acked + progress.events_dropped, made.truth.objects as u64);
     assert!(progress.retried > 0);
+}
+
+#[test]
+fn machine_opens_and_merges_are_made_when_asked_for() {
+    let plain = Generator { events: 2_000, ..Generator::new(5, 1_790_000_000_000) };
+    let made = Generator { machine_opens: 0.3, merges: 10, ..plain.clone() }.generate();
+    let marks = ["Is Machine Open", "Is Machine Event"];
+    let marked = |event: &Value| marks.iter().find_map(|mark| event["event_attributes"].get(mark).cloned());
+    assert!(objects(&plain.generate().batches).iter().all(|event| marked(event).is_none()));
+    assert_eq!(made.truth.events.len(), 2_000);
+    let mut values = BTreeSet::new();
+    let mut merges: BTreeMap<String, Value> = BTreeMap::new();
+    for event in objects(&made.batches) {
+        let uuid = event["event_uuid"].as_str().unwrap().to_owned();
+        let known = &made.truth.events[&uuid];
+        let mark = marked(&event);
+        let says = mark.as_ref().map(|mark| *mark == json!(true) || *mark == json!("true"));
+        assert_eq!(known.machine, says == Some(true), "{event}");
+        assert_eq!(event["event_attributes"].get("Machine Event Reason").is_some(), known.machine);
+        values.extend(mark.map(|mark| mark.to_string()));
+        if known.machine {
+            assert!(["MOE_EMAIL_OPEN", "MOE_EMAIL_CLICK"].contains(&known.code.as_str()));
+        }
+        if known.code.starts_with("MOE_USER_MERGE") {
+            merges.insert(uuid, event);
+        }
+    }
+    assert_eq!(values.len(), 4, "true and false, as booleans and as texts: {values:?}");
+    assert!(made.truth.events.values().any(|event| event.code == "MOE_EMAIL_OPEN" && !event.machine));
+    assert_eq!(merges.len(), 2 * made.truth.merges.len());
+    assert!(made.truth.merges.len() >= 8);
+    for merge in &made.truth.merges {
+        let (kept, away) = (&merges[&merge.retained.1], &merges[&merge.merged.1]);
+        assert_eq!(
+            (kept["event_code"].as_str(), away["event_code"].as_str()),
+            (Some("MOE_USER_MERGED"), Some("MOE_USER_MERGE_EVENT"))
+        );
+        assert_eq!(kept["uid"].as_str(), made.truth.people[merge.retained.0].uid.as_deref());
+        let uid = away["uid"].as_str().filter(|uid| !uid.is_empty());
+        assert_eq!(uid, made.truth.people[merge.merged.0].uid.as_deref());
+        assert_ne!(kept["user_attributes"]["moengage_user_id"], away["user_attributes"]["moengage_user_id"]);
+        assert_eq!(kept["event_type"], "USER_ACTION_EVENT");
+    }
 }

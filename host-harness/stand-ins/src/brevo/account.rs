@@ -125,7 +125,7 @@ impl Vendor for Account {
         }
     }
 
-    fn rate_limited(&self, headers: bool, _at: Millis) -> Reply {
+    fn rate_limited(&self, _request: &Request, headers: bool) -> Reply {
         let standing = Standing { limit: 10, remaining: 0, reset_s: 1 };
         if headers { with_headers(too_many(), standing) } else { too_many() }
     }

@@ -140,7 +140,7 @@ impl Vendor for Service {
         reply
     }
 
-    fn rate_limited(&self, headers: bool, _at: Millis) -> Reply {
+    fn rate_limited(&self, _request: &Request, headers: bool) -> Reply {
         let reply = match &self.options.storage {
             Storage::S3 { .. } => errors::error(503, "SlowDown", "Please reduce your request rate.", &[]),
             Storage::Gcs => errors::error(429, "SlowDown", "The object exceeded the rate limit.", &[]),

@@ -160,6 +160,7 @@ impl Workspace {
     /// `GET /v5/business-events`: all, or one by its name or id.
     fn business_events(&mut self, call: &Call<'_>) -> Reply {
         let asked = || {
+            call.uuid_request_id()?;
             let query = call.query(&["name", "id", "limit", "cursor"], &[])?;
             let (name, id) = (query.get("name"), query.get("id"));
             if name.is_some() && id.is_some() {
@@ -183,6 +184,7 @@ impl Workspace {
     /// out.
     fn search_business_events(&mut self, call: &Call<'_>) -> Reply {
         let asked = || {
+            call.uuid_request_id()?;
             let search: Search = if call.request.body.is_empty() { Search::default() } else { call.body()? };
             if search.filters.names.is_some() && search.filters.ids.is_some() {
                 return Err(call.invalid("filters.ids", "Use either 'names' or 'ids', not both."));

@@ -37,3 +37,15 @@ pub(super) const FLAGGING: &[(&str, &str, &str)] = &[
 /// Codes that a customer made up: raw names, as tracked.
 pub(super) const CUSTOM: &[&str] =
     &["VIEW_RADAR", "order_placed", "Checkout Step 2", "wishlist.add", "Prämie eingelöst"];
+
+/// Of the person that stays. moengage: data-export-glossary.mdx. Code and display name.
+pub(super) const MERGED: (&str, &str) = ("MOE_USER_MERGED", "User Merged");
+/// Of the person that goes into another. Both as a dashboard lists them; neither page says what
+/// attributes they have.
+pub(super) const MERGED_AWAY: (&str, &str) = ("MOE_USER_MERGE_EVENT", "User merged");
+
+/// moengage: MD:user-guide/campaigns-and-channels/email/getting-started-with-email/
+/// bot-detection-for-email-opens-and-clicks.mdx names these three rules; how the attribute spells
+/// them is not documented.
+pub(super) const MACHINE_REASONS: &[&str] =
+    &["Apple Mail Privacy Protection", "Bot user-agent", "IP address"];

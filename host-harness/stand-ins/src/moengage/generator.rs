@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::batch::Batch;
-use super::codes::{CUSTOM, DOCUMENTED, FLAGGING};
+use super::codes::{CUSTOM, DOCUMENTED, FLAGGING, MACHINE_REASONS, MERGED, MERGED_AWAY};
 use super::person::Person;
-pub use super::truth::{EventTruth, PersonTruth, Poison, PoisonTruth, Truth};
+pub use super::truth::{EventTruth, MergeTruth, PersonTruth, Poison, PoisonTruth, Truth};
 use super::users::User;
 use crate::clock::Millis;
 use crate::random::Random;
@@ -45,6 +45,11 @@ pub struct Generator {
     pub without_flags: f64,
     /// Share of events with a code of the customer's own.
     pub custom_codes: f64,
+    /// Share of opens and clicks of mails that bot detection marks as a machine's; every second
+    /// one of the others then carries the mark with a false value. 0 where it is not switched on.
+    pub machine_opens: f64,
+    /// Profiles that are merged into another one. Each makes two of the events.
+    pub merges: usize,
     /// Malformed event objects, spread over the batches.
     pub poison: usize,
     /// Batches with a byte that is not UTF-8.
@@ -69,6 +74,8 @@ impl Default for Generator {
             suppressed: 0.02,
             without_flags: 0.10,
             custom_codes: 0.10,
+            machine_opens: 0.0,
+            merges: 0,
             poison: 0,
             non_utf8_batches: 0,
         }
@@ -142,6 +149,12 @@ impl Generator {
                 }
             }
         }
+        for _ in 0..self.merges {
+            if events.len() + 2 > self.events {
+                break;
+            }
+            self.merge(&people, &mut events, random, &mut truth);
+        }
         while events.len() < self.events {
             let index = random.below(people.len() as u64) as usize;
             let code = if random.chance(self.custom_codes) {
@@ -162,6 +175,49 @@ impl Generator {
         }
         truth.people = people.iter().map(Person::settled).collect();
         History { people, events, truth }
+    }
+
+    /// Merges one person into another that has a uid. The events name only the person that they
+    /// are about: attributes that would name the other one are not documented.
+    fn merge(
+        &self,
+        people: &[Person],
+        events: &mut Vec<(i64, Value)>,
+        random: &mut Random,
+        truth: &mut Truth,
+    ) {
+        let has_uid = |person: &Person| !person.truth.anonymous && person.truth.uid.is_some();
+        let known: Vec<usize> = (0..people.len()).filter(|index| has_uid(&people[*index])).collect();
+        let away = random.below(people.len() as u64) as usize;
+        let Some(kept) = random.pick(&known).copied().filter(|kept| *kept != away) else { return };
+        let at = self.now_s - random.below(self.spread_s.max(1) as u64) as i64;
+        let mut told = |index: usize, (code, name): (&str, &str)| {
+            let event = self.event(&people[index], index, (code, name, ""), at, random, truth);
+            let uuid = event["event_uuid"].as_str().unwrap_or_default().to_owned();
+            events.push((at, event));
+            (index, uuid)
+        };
+        let (retained, merged) = (told(kept, MERGED), told(away, MERGED_AWAY));
+        truth.merges.push(MergeTruth { retained, merged });
+    }
+
+    /// Marks an open or a click of a mail, where bot detection is switched on; whether as a
+    /// machine's. Nothing is documented but the two names of the mark and that of the reason.
+    fn mark_machine(&self, code: &str, attributes: &mut Map<String, Value>, random: &mut Random) -> bool {
+        if self.machine_opens <= 0.0 || !["MOE_EMAIL_OPEN", "MOE_EMAIL_CLICK"].contains(&code) {
+            return false;
+        }
+        let machine = random.chance(self.machine_opens);
+        if machine || random.chance(0.5) {
+            let open = code == "MOE_EMAIL_OPEN" && random.chance(0.5);
+            let mark = if open { "Is Machine Open" } else { "Is Machine Event" };
+            let value = if random.chance(0.5) { json!(machine) } else { json!(machine.to_string()) };
+            attributes.insert(mark.to_owned(), value);
+        }
+        if let Some(reason) = random.pick(MACHINE_REASONS).filter(|_| machine) {
+            attributes.insert("Machine Event Reason".to_owned(), json!(reason));
+        }
+        machine
     }
 
     /// One event object in the shape of MD:api/data/moengage-streams.mdx.
@@ -186,11 +242,14 @@ impl Generator {
             // An array in the samples, "comma separated" in the text of the same page.
             let tags = if random.chance(0.5) { json!(["spring", "sale"]) } else { json!("spring,sale") };
             attributes.insert("moe_campaign_tags".to_owned(), tags);
+        } else if [MERGED, MERGED_AWAY].contains(&(code, name)) {
+            attributes.insert("moe_event_source".to_owned(), json!("INTERNAL"));
         } else {
             attributes.insert("amount".to_owned(), json!(random.below(10_000) as f64 / 100.0));
             attributes.insert("items".to_owned(), json!(random.below(9)));
             attributes.insert("moe_event_source".to_owned(), json!("s2s"));
         }
+        let machine = self.mark_machine(code, &mut attributes, random);
         let mut event = json!({
             "event_name": name,
             "event_code": code,
@@ -220,7 +279,8 @@ impl Generator {
             None => (),
         }
         let late = at < self.now_s - DAY_S;
-        truth.events.insert(uuid, EventTruth { code: code.to_owned(), person: index, time_s: at, late });
+        let known = EventTruth { code: code.to_owned(), person: index, time_s: at, late, machine };
+        truth.events.insert(uuid, known);
         event
     }
 

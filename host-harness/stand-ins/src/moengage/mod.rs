@@ -4,7 +4,9 @@
 //! `moengage/moengage-documentation`) and its OpenAPI files of August 2026.
 //!
 //! - The pushing side: [`streams`] sends batches to a target with the documented retries;
-//!   [`generator`] makes batches and says exactly what is in them.
+//!   [`generator`] makes batches and says exactly what is in them. [`segment_sync`] pushes who is in
+//!   a segment, [`alerts`] are signed, [`connector_campaign`] sends a marketer's own requests. Each
+//!   keeps what it sent and what was taken.
 //! - The exporting side: [`exports`] puts the same history into files of a [`crate::bucket`];
 //!   [`bulk`] writes very many records to disk.
 //! - The reading side: the calls below. Each family of calls is a file with a table of its own;
@@ -38,6 +40,7 @@
 //! ([`CursorQuirks`]), and so do pages by number ([`PageQuirks`]); where the documents contradict each other the
 //! workspace follows one of the readings ([`Readings`]).
 
+pub mod alerts;
 mod archives;
 mod batch;
 pub mod bulk;
@@ -47,6 +50,7 @@ mod campaigns;
 mod cards;
 mod catalogs;
 mod codes;
+pub mod connector_campaign;
 mod content_blocks;
 mod coupons;
 mod cursors;
@@ -62,14 +66,19 @@ mod imports;
 mod locales;
 mod offers;
 mod options;
+mod outward;
 mod pages;
 mod person;
+pub mod posting;
 mod readings;
 mod recommendations;
 mod reports;
 mod routes;
 mod rows;
 mod search;
+mod segment_runs;
+pub mod segment_sync;
+mod segment_wire;
 mod segments;
 mod stats;
 pub mod streams;
@@ -81,6 +90,9 @@ mod workspace;
 
 use std::io;
 
+use alerts::{AlertTarget, Alerts};
+use connector_campaign::{Connector, ConnectorCampaign};
+use segment_sync::{Destination, SegmentSync};
 use serde::Deserialize;
 
 pub use archives::{gzip, zip};
@@ -143,6 +155,7 @@ impl MoEngage {
         }
         let (clock, runtime) = (server.shared.clock, server.runtime.clone());
         server.shared.with(|workspace| {
+            workspace.outward.runs_on = Some((clock, runtime.clone()));
             workspace.pusher = Some(Box::new(move |push, at| pushed(push, at, clock, &runtime)));
         });
         Ok(Self { server })
@@ -226,6 +239,21 @@ impl MoEngage {
     /// Sets up a stream. It pushes when it is given batches.
     pub fn stream(&self, target: Target) -> Result<Stream, BadTarget> {
         Stream::new(target, self.server.shared.clock, self.server.runtime.clone())
+    }
+
+    /// Sets up the sync of a segment without members. It pushes when a run is asked for or due.
+    pub fn segment_sync(&self, destination: Destination) -> Result<SegmentSync, BadTarget> {
+        self.server.shared.with(|workspace| workspace.outward.sync(destination))
+    }
+
+    /// Sets up a webhook for alerts. It pushes when it is given one.
+    pub fn alerts(&self, target: AlertTarget) -> Result<Alerts, BadTarget> {
+        self.server.shared.with(|workspace| workspace.outward.webhook(target, &workspace.options))
+    }
+
+    /// Sets up a connector campaign. It pushes when it is given users.
+    pub fn connector_campaign(&self, connector: Connector) -> Result<ConnectorCampaign, BadTarget> {
+        self.server.shared.with(|workspace| workspace.outward.connector(connector))
     }
 }
 

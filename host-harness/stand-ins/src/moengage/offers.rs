@@ -155,6 +155,7 @@ impl Workspace {
                 "cursor",
                 "limit",
             ];
+            call.uuid_request_id()?;
             let query = call.query(&once, &["tags", "created_by"])?;
             let filters = Filters::read(call, &query)?;
             let fields: Vec<&str> =
@@ -182,6 +183,7 @@ impl Workspace {
     /// `GET /v5/offers/templates`.
     fn offer_templates(&mut self, call: &Call<'_>) -> Reply {
         let asked = || {
+            call.uuid_request_id()?;
             let query = call.query(&["cursor", "limit"], &[])?;
             Ok((call.query_limit(&query, PAGE, LARGEST_PAGE)?, query.get("cursor")))
         };

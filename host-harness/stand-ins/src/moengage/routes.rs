@@ -186,6 +186,14 @@ impl Call<'_> {
         Ok(Query(pairs))
     }
 
+    /// Refuses an id of the caller's that is no UUID v4, where the documents ask for one.
+    pub(super) fn uuid_request_id(&self) -> Result<(), Reply> {
+        match self.request.header("x-moe-request-id") {
+            Some(id) if !is_uuid_v4(id) => Err(self.invalid("X-MOE-Request-Id", "not a UUID v4")),
+            _ => Ok(()),
+        }
+    }
+
     /// How many rows a page may have.
     pub(super) fn limit(&self, asked: Option<u64>, default: u64, most: u64) -> Result<usize, Reply> {
         let limit = asked.unwrap_or(default);
@@ -209,6 +217,17 @@ impl Call<'_> {
         }
         serde_json::from_slice(&self.request.body).map_err(|e| self.invalid("body", &e.to_string()))
     }
+}
+
+pub(super) fn is_uuid_v4(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == 36
+        && bytes.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            14 => *byte == b'4',
+            19 => matches!(byte.to_ascii_lowercase(), b'8' | b'9' | b'a' | b'b'),
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 /// What stands after the `?`.

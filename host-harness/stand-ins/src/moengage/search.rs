@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::campaigns::{Campaign, Change};
 use super::envelopes::{CAMPAIGNS_V1, V5, bad_key};
 use super::options::Family;
-use super::routes::{Call, Calls, Control, HOUR, Key, Limit, MINUTE, Route, SECOND};
+use super::routes::{Call, Calls, Control, HOUR, Key, Limit, MINUTE, Route, SECOND, is_uuid_v4};
 use super::workspace::{Workspace, read};
 use crate::http::Reply;
 use crate::journal::FindingKind;
@@ -353,15 +353,4 @@ pub(super) fn unnamed(call: &Call<'_>, body: Option<&str>) -> Option<Reply> {
         }
         _ => None,
     }
-}
-
-fn is_uuid_v4(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() == 36
-        && bytes.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            14 => *byte == b'4',
-            19 => matches!(byte.to_ascii_lowercase(), b'8' | b'9' | b'a' | b'b'),
-            _ => byte.is_ascii_hexdigit(),
-        })
 }

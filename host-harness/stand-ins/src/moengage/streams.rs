@@ -8,39 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::Uri;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 pub use super::batch::Batch;
+use super::posting::Poster;
+pub use super::posting::{Auth, BadTarget, Outcome};
 use crate::clock::{Clock, Millis};
 
 /// moengage: MD:api/data/moengage-streams.mdx, "after 30, 60 and 120 seconds".
 pub const RETRY_AFTER: [Duration; 3] =
     [Duration::from_secs(30), Duration::from_secs(60), Duration::from_secs(120)];
-
-/// How a stream authenticates, beside its static headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Auth {
-    /// Nothing.
-    #[default]
-    None,
-    /// Basic.
-    Basic {
-        /// User.
-        user: String,
-        /// Password.
-        password: String,
-    },
-}
 
 /// One stream: where to, and how.
 #[derive(Clone, Debug)]
@@ -88,20 +66,6 @@ impl Target {
     }
 }
 
-/// Why a stream can't be set up.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadTarget {
-    /// Not `http://host...`.
-    #[error("the target is not an http:// URL")]
-    Url,
-    /// A header that HTTP can't carry; the name.
-    #[error("the header {0} can't be sent")]
-    Header(String),
-    /// Nothing would ever be sent.
-    #[error("concurrency, batches_per_second and deadline must be above 0")]
-    Zero,
-}
-
 /// Sums of a stream, in batches unless said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Progress {
@@ -143,24 +107,6 @@ pub struct Attempt {
     pub outcome: Outcome,
 }
 
-/// What came of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// A final status.
-    Status(u16),
-    /// The connection failed or broke off.
-    NoAnswer,
-    /// The deadline passed.
-    Timeout,
-}
-
-impl Outcome {
-    fn is_success(self) -> bool {
-        matches!(self, Self::Status(status) if (200..300).contains(&status))
-    }
-}
-
 #[derive(Default)]
 struct State {
     progress: Progress,
@@ -175,10 +121,8 @@ struct Sender {
     state: Mutex<State>,
     settled: Condvar,
     places: Semaphore,
-    client: Client<HttpConnector, Full<Bytes>>,
+    poster: Poster,
     target: Target,
-    uri: Uri,
-    headers: Vec<(HeaderName, HeaderValue)>,
     clock: Clock,
 }
 
@@ -195,36 +139,18 @@ impl Stream {
         clock: Clock,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, BadTarget> {
-        let uri: Uri = target.url.parse().map_err(|_| BadTarget::Url)?;
-        if uri.scheme_str() != Some("http") || uri.host().is_none() {
-            return Err(BadTarget::Url);
-        }
+        let poster = Poster::new(&target.url, &target.auth, &target.headers, target.deadline)?;
         if target.concurrency == 0
-            || target.deadline.is_zero()
             || target.batches_per_second.is_some_and(|rate| rate <= 0.0 || !rate.is_finite())
         {
             return Err(BadTarget::Zero);
-        }
-        let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        let mut given = target.headers.clone();
-        if let Auth::Basic { user, password } = &target.auth {
-            let token = STANDARD.encode(format!("{user}:{password}"));
-            given.push(("authorization".to_owned(), format!("Basic {token}")));
-        }
-        for (name, value) in given {
-            match (name.parse(), HeaderValue::from_str(&value)) {
-                (Ok(name), Ok(value)) => headers.push((name, value)),
-                _ => return Err(BadTarget::Header(name)),
-            }
         }
         let shared = Arc::new(Sender {
             state: Mutex::default(),
             settled: Condvar::new(),
             places: Semaphore::new(target.concurrency),
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            poster,
             target,
-            uri,
-            headers,
             clock,
         });
         Ok(Self { shared, runtime })
@@ -306,7 +232,7 @@ impl Sender {
                 false => batch.body.clone().into(),
             };
             let sent_at = self.clock.now();
-            let outcome = self.exchange(body).await;
+            let (outcome, _) = self.poster.exchange(self.poster.json(body)).await;
             drop(place);
             match self.record(
                 Attempt { batch: number, attempt, sent_at, over_at: self.clock.now(), outcome },
@@ -324,7 +250,7 @@ impl Sender {
         let mut state = self.hold();
         let events = batch.events as u64;
         let pause = RETRY_AFTER.get(attempt.attempt as usize - 1).copied();
-        if attempt.outcome.is_success() {
+        if attempt.outcome.is_2xx() {
             state.progress.acked += 1;
             state.progress.events_acked += events;
         } else if pause.is_none() {
@@ -332,7 +258,7 @@ impl Sender {
             state.progress.events_dropped += events;
             state.lost.insert(attempt.batch, batch.clone());
         }
-        let again = pause.filter(|_| !attempt.outcome.is_success());
+        let again = pause.filter(|_| !attempt.outcome.is_2xx());
         state.attempts.push(attempt);
         again
     }
@@ -349,26 +275,5 @@ impl Sender {
         };
         let pause = Duration::from_secs_f64((turn - now as f64).max(0.0) / 1_000.0);
         tokio::time::sleep(self.clock.scale().real(pause)).await;
-    }
-
-    async fn exchange(&self, body: Bytes) -> Outcome {
-        let mut request = hyper::Request::new(Full::new(body));
-        *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        for (name, value) in &self.headers {
-            request.headers_mut().append(name, value.clone());
-        }
-        let exchange = async {
-            let response = self.client.request(request).await.ok()?;
-            let status = response.status().as_u16();
-            // The answer counts once it is complete.
-            response.into_body().collect().await.ok()?;
-            Some(status)
-        };
-        match tokio::time::timeout(self.target.deadline, exchange).await {
-            Ok(Some(status)) => Outcome::Status(status),
-            Ok(None) => Outcome::NoAnswer,
-            Err(_) => Outcome::Timeout,
-        }
     }
 }

@@ -17,6 +17,8 @@ pub struct Truth {
     pub non_utf8_batches: Vec<usize>,
     /// By index.
     pub people: Vec<PersonTruth>,
+    /// Profiles that were merged.
+    pub merges: Vec<MergeTruth>,
     /// All event objects in all batches: events, duplicates and malformed ones.
     pub objects: usize,
 }
@@ -32,6 +34,17 @@ pub struct EventTruth {
     pub time_s: i64,
     /// Whether it is more than a day older than now.
     pub late: bool,
+    /// Whether it is marked as an open or click of a machine.
+    pub machine: bool,
+}
+
+/// One merge, and the two events that tell of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MergeTruth {
+    /// Index of the person that stays, and `event_uuid` of its `MOE_USER_MERGED`.
+    pub retained: (usize, String),
+    /// Index of the person that went into it, and `event_uuid` of its `MOE_USER_MERGE_EVENT`.
+    pub merged: (usize, String),
 }
 
 /// One malformed event object.

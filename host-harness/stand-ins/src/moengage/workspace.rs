@@ -12,6 +12,7 @@ use super::cursors::{CursorQuirks, Cursors};
 use super::envelopes::{DATA, Envelope, Ids, Refusal};
 use super::figures::Figures;
 use super::options::{Access, Family, Options, Reset};
+use super::outward::Outward;
 use super::pages::{Pages, QuirksOf};
 use super::readings::Readings;
 use super::reports::Reports;
@@ -33,6 +34,7 @@ pub(super) struct Workspace {
     pub(super) options: Options,
     pub(super) access: BTreeMap<Family, Access>,
     pub(super) pusher: Option<Pusher>,
+    pub(super) outward: Outward,
     pub(super) searches: Searches,
     pub(super) users: Users,
     pub(super) tables: Tables,
@@ -62,6 +64,7 @@ impl Workspace {
             options,
             access: BTreeMap::new(),
             pusher: None,
+            outward: Outward::default(),
             pushed: Vec::new(),
             limits: BTreeMap::new(),
             ids: Random::new(1),
@@ -178,11 +181,20 @@ impl Vendor for Workspace {
         }
     }
 
-    fn rate_limited(&self, headers: bool, at: Millis) -> Reply {
-        let mut reply = Refusal::TooMany.reply(DATA, "ABCDEFGH");
+    fn rate_limited(&self, request: &Request, headers: bool) -> Reply {
+        let route = find(&request.method, &request.path).map(|(route, _)| route);
+        let envelope = route.map_or(DATA, |route| route.envelope);
+        let mut reply = Refusal::TooMany.reply(envelope, "ABCDEFGH");
         reply.findings.clear();
-        let standing = Standing { limit: 50, remaining: 0, reset_s: 1 };
-        if headers { self.with_headers(reply, &standing, at) } else { reply }
+        let limit = route.and_then(|route| route.limit.windows.first()).map_or(50, |window| window.limit);
+        let standing = Standing { limit, remaining: 0, reset_s: 1 };
+        match headers {
+            true if envelope.retry_after => {
+                self.with_headers(reply, &standing, request.at).header("retry-after", standing.reset_s)
+            }
+            true => self.with_headers(reply, &standing, request.at),
+            false => reply,
+        }
     }
 
     fn state(&self, _at: Millis) -> Value {
@@ -190,11 +202,15 @@ impl Vendor for Workspace {
         json!({
             "workspace_id": self.options.workspace_id, "streams": streams,
             "campaigns": self.searches.campaigns, "users": self.users.all(), "rows": self.tables,
+            "pushed": self.outward.state(),
             "figures": self.figures, "reports": self.reports.names(),
         })
     }
 
     fn control(&mut self, call: &str, body: &Value, at: Millis) -> Option<Reply> {
+        if let Some(reply) = self.outward.control(call, body, &self.options) {
+            return Some(reply);
+        }
         let mut controls = FAMILIES.iter().flat_map(|calls| calls.controls);
         let done = match call {
             "push" => return self.push(body, at),
