@@ -5,6 +5,9 @@
 mod histories;
 #[path = "../scripted/mod.rs"]
 mod scripted;
+#[path = "../sources/mod.rs"]
+mod sources;
+mod whole;
 
 use host_harness::contract::*;
 use host_harness::operate::accounting::Sums;
@@ -521,6 +524,44 @@ fn n05_n14_whatever_brevo_does_meanwhile_nobody_joins_twice() {
     started.sort();
     assert_eq!(started, names[1..], "once each");
     assert!(lists.host.letters().is_empty(), "{:?}", lists.host.letters());
+    lists.assert_clean();
+}
+
+#[test]
+fn a_list_that_is_gone_goes_on_after_a_word_and_its_members_are_a_full_run() {
+    let lists = Lists::new();
+    let all = people(&["a", "b"]);
+    lists.known(&all);
+    lists.live("e1", &all[..1], &[]);
+    lists.run();
+    let missing =
+        || Fault::status(404, r#"{"code":"document_not_found","message":"List ID does not exist"}"#);
+    for (method, path) in
+        [("POST", "/v3/contacts/lists/{id}/contacts/add"), ("GET", "/v3/contacts/lists/{id}")]
+    {
+        lists.brevo.faults().add(Rule::on(method, path, missing()).times(1)).unwrap();
+    }
+    lists.live("e2", &all[1..], &[]);
+    lists.run();
+    let status = lists.only();
+    assert_eq!(status.held["list-stopped"], 1);
+    assert_eq!(status.waits_for.unwrap().code, "list-gone");
+    assert_eq!(lists.host.letters().len(), 1);
+    assert!(!lists.is_well());
+    let (id, now) = (status.id, lists.host.clock.now());
+    assert_eq!(lists.confirm(&DELIVER).unwrap_err().code(), "list-stopped");
+    // The second join was live and goes on; the first member comes back as in a full run.
+    assert_eq!(lists.host.store.write(|tx| lists::resume(tx, id, now)).unwrap(), 1);
+    assert_eq!(
+        lists.host.store.write(|tx| lists::resume(tx, id, now)).unwrap_err().code(),
+        "list-not-stopped"
+    );
+    assert!(lists.host.letters().is_empty());
+    lists.run();
+    assert_eq!(lists.only().held["baseline-unconfirmed"], 1);
+    lists.confirm(&DELIVER).unwrap();
+    lists.run();
+    assert_eq!(lists.members("VIP"), ["a", "b"]);
     lists.assert_clean();
 }
 
