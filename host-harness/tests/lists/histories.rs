@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use host_harness::contract::{Alias, Person, Provenance};
 use host_harness::operate::lists as orders;
+use host_harness::world::Clock as _;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 

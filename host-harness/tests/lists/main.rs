@@ -18,6 +18,7 @@ use host_harness::people::tombstone;
 use host_harness::store::StoreError;
 use host_harness::store::outbox::State;
 use host_harness::unit::{Outcome, UnitError};
+use host_harness::world::Clock as _;
 use scripted::*;
 use serde_json::{Value, json};
 use stand_ins::brevo::{Brevo, ListEnvelope, Options, Plan};
