@@ -103,9 +103,23 @@ fn write_value(raw: &RawValue, json: &mut String) {
             write_value(item, json);
         }
         json.push(']');
+    } else if is_long(raw.get()) {
+        json.push('"');
+        json.push_str(raw.get());
+        json.push('"');
     } else {
         json.push_str(raw.get());
     }
+}
+
+/// True for a whole number that a double does not hold exactly. Whoever reads JSON as doubles would
+/// change its last digits without a word, so it travels as a text.
+fn is_long(raw: &str) -> bool {
+    const LAST_SAFE: u64 = 1 << 53;
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    digits.len() >= 16
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && digits.parse::<u64>().map_or(true, |number| number > LAST_SAFE)
 }
 
 /// True where every key can stay as it is, which is nearly always so.

@@ -94,14 +94,24 @@ pub fn is_refused_customer_id(uid: &str) -> bool {
 /// True where a text has the shape of an e-mail address. Whether it exists is Brevo's question.
 pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let plain = |part: &str| !part.chars().any(|c| c.is_whitespace() || c.is_control() || c == '@');
+    let plain =
+        |part: &str| !part.chars().any(|c| c.is_whitespace() || c.is_control() || unseen(c) || c == '@');
     // RFC 5321, 4.5.3.1: 64 for the local part, 254 for the whole.
     (1..=64).contains(&local.len())
         && text.len() <= 254
         && plain(local)
         && plain(domain)
         && domain.contains('.')
+        // `[127.0.0.1]` is an address of a machine, and no customer's mailbox.
+        && !domain.starts_with('[')
+        && !domain.ends_with('>')
         && domain.split('.').all(|label| !label.is_empty())
+}
+
+/// Characters that nobody sees and that make two addresses look like one: zero width, and those that
+/// turn the direction of writing.
+fn unseen(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// What a phone number turned out to be.
