@@ -33,7 +33,8 @@ pub fn violation(rule: Rule) -> UnitError {
 pub struct Door<'a> {
     /// Kinds that may come in here.
     pub kinds: &'a [String],
-    /// Whether `live` is the right provenance, or one of the others is.
+    /// Whether `live` is the right provenance (or `backfill`, where a first run is pushed), or one of
+    /// the others is.
     pub live: bool,
 }
 
@@ -143,8 +144,11 @@ impl Checker<'_> {
         let proper = rest.is_some_and(|key| !key.is_empty()) && self.short(&record.id);
         hold(proper, "a record's id is <connector>:<workspace>:<kind>:<vendor key>")?;
         hold(self.short(&record.observation.id), "an observation has a short id")?;
+        // A vendor may push how things are (the first run of a segment's sync): that is no live news.
         let live = record.provenance == Provenance::Live;
-        hold(live == door.live, "a record's provenance is that of the door it came in by")
+        let backfill = record.provenance == Provenance::Backfill;
+        let proper = live == door.live || (door.live && backfill);
+        hold(proper, "a record's provenance is that of the door it came in by")
     }
 
     /// What makes one record unfit to be mapped. Its identity was checked when it came in.

@@ -27,7 +27,7 @@ use stand_ins::faults::{Fault, Rule};
 pub const MINUTE: i64 = 60_000;
 
 /// A host with a scripted guest, and its Brevo.
-pub struct Lists {
+struct Lists {
     pub host: TestHost,
     pub brevo: Brevo,
 }

@@ -88,8 +88,9 @@ impl Whole {
 
     fn list(&self) -> orders::ListStatus {
         let all = self.world.store().read::<_, StoreError>(orders::all).unwrap();
-        assert_eq!((all.len(), all[0].list.as_str()), (1, LIST));
-        all[0].clone()
+        let [list] = all.as_slice() else { panic!("{all:?}\n{:#?}", self.world.rest()) };
+        assert_eq!(list.list, LIST);
+        list.clone()
     }
 
     fn confirm(&self, allowed: &Allowed) -> orders::Confirmed {

@@ -18,7 +18,7 @@ impl Connector for Thief {
                 record.kind = "event".into();
                 record.id = "example:w1:event:1".into();
             }
-            "wrong-door" => record.provenance = Provenance::Backfill,
+            "wrong-door" => record.provenance = Provenance::Poll,
             "bad-code" => outcome.rejects.push(Reject {
                 pointer: "/0".into(),
                 code: "Not Kebab".into(),
