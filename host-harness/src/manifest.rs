@@ -67,6 +67,10 @@ pub enum Segment {
     Literal(String),
     /// The tenant's setting at this dotted path, a text that is one plain segment.
     Setting(String),
+    /// `*`: any one segment.
+    Any,
+    /// `$` behind the last segment: nothing follows.
+    End,
 }
 
 impl std::fmt::Display for Segment {
@@ -74,6 +78,8 @@ impl std::fmt::Display for Segment {
         match self {
             Self::Literal(text) => f.write_str(text),
             Self::Setting(path) => write!(f, "{{{path}}}"),
+            Self::Any => f.write_str("*"),
+            Self::End => f.write_str("$"),
         }
     }
 }

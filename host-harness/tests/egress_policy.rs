@@ -429,3 +429,64 @@ fn unescape(text: &str) -> String {
     }
     String::from_utf8(bytes).unwrap()
 }
+
+#[test]
+fn s05_a_star_is_one_segment_and_a_dollar_the_end() {
+    let text = r#"{ "connector": "example", "contract": "0.1.0", "endpoints": {
+        "lists": { "origin": "https://lists.example.com", "methods": ["GET"],
+            "paths": ["/v1/catalog/*/items/search$", "/v1/coupons$", "/v2"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." } } }"#;
+    let case = Case { manifest: Manifest::parse(text).unwrap(), ..Case::new() };
+    let permitted =
+        case.permit(request("lists", Method::Get, &["v1", "catalog", "shop 1", "items", "search"])).unwrap();
+    assert_eq!(permitted.url, "https://lists.example.com/v1/catalog/shop%201/items/search");
+    assert_eq!(permitted.label, "GET lists.example.com/v1/catalog/*/items/search");
+    assert!(case.permit(request("lists", Method::Get, &["v1", "coupons"])).is_ok());
+    assert!(case.permit(request("lists", Method::Get, &["v2", "whatever"])).is_ok());
+    for path in [
+        &["v1", "catalog", "shop", "items"][..],
+        &["v1", "catalog", "items", "search"],
+        &["v1", "catalog", "a", "b", "items", "search"],
+        &["v1", "catalog", "shop", "items", "search", "more"],
+        &["v1", "catalog", "shop", "items", "search", ""],
+        &["v1", "coupons", "list-1", "files"],
+        &["v1", "coupons", ""],
+        &["v1", "catalog", "", "items", "search"],
+    ] {
+        let error = case.denied(request("lists", Method::Get, path));
+        assert!(["path-not-granted", "bad-path-segment"].contains(&error.code.as_str()), "{path:?}");
+        if error.code == "path-not-granted" {
+            assert!(
+                error.message.contains("/v1/catalog/*/items/search$, /v1/coupons$, /v2"),
+                "{}",
+                error.message
+            );
+        }
+    }
+}
+
+#[test]
+fn s01_one_origin_for_all_is_for_those_that_have_one_and_are_not_signed_for_a_host() {
+    let text = r#"{ "connector": "example", "contract": "0.1.0", "endpoints": {
+        "api": { "origin": "https://api.example.com", "methods": ["GET"], "paths": ["/"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." },
+        "named": { "origin": "https://named.example.com", "methods": ["GET"], "paths": ["/"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." },
+        "own": { "methods": ["GET"], "paths": ["/"],
+            "auth": { "bearer": { "slot": "t" } }, "purpose": "Reads." },
+        "files": { "origin": "https://s3.example.com", "methods": ["GET"], "paths": ["/"],
+            "auth": { "aws-sigv4": { "access-key": "id", "slot": "t", "region": { "literal": "x" }, "service": "s3" } },
+            "purpose": "Reads." } } }"#;
+    let mut case =
+        Case { manifest: Manifest::parse(text).unwrap(), settings: json!({ "id": "A" }), ..Case::new() };
+    case.overrides.insert("*".into(), "https://gateway.example.com".into());
+    case.overrides.insert("named".into(), "https://other.example.com".into());
+    for (endpoint, url) in [
+        ("api", "https://gateway.example.com/x"),
+        ("named", "https://other.example.com/x"),
+        ("files", "https://s3.example.com/x"),
+    ] {
+        assert_eq!(case.permit(request(endpoint, Method::Get, &["x"])).unwrap().url, url);
+    }
+    assert_eq!(case.denied(request("own", Method::Get, &["x"])).code, "endpoint-needs-origin");
+}

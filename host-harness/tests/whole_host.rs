@@ -26,7 +26,6 @@ const MOENGAGE: &str = r#"
         workspace_id: "ABC123"
         data_center: "01"
         environment: live
-        keys: { data: "${DATA_KEY}" }
         webhook: { auth: basic, user: tajo, secret: "${HOOK}" }
         field_mapping: { plan: PLAN }
 "#;
@@ -52,7 +51,6 @@ impl World {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned().into());
         let environment = Environment::Given(BTreeMap::from([
             secret("BREVO", brevo.api_key()),
-            secret("DATA_KEY", "data-key"),
             secret("HOOK", "hook-secret"),
             secret("PEBBLE", "pebble-token"),
         ]));

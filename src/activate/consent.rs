@@ -10,11 +10,11 @@ use crate::source::codes;
 
 /// Payload of `brevo/set-consent`.
 #[derive(Serialize)]
-struct SetConsent {
-    channel: &'static str,
-    status: &'static str,
+pub struct SetConsent {
+    pub channel: &'static str,
+    pub status: &'static str,
     /// `flag`: of unknown age. `signal`: an act of the person, dated by the record.
-    basis: &'static str,
+    pub basis: &'static str,
 }
 
 /// Payload of `brevo/set-suppression`.
@@ -86,7 +86,7 @@ fn is_resubscription(body: &EventBody<'_>) -> bool {
     body.name.as_deref().is_some_and(|name| name.trim().eq_ignore_ascii_case(codes::EMAIL_RESUBSCRIBED_NAME))
 }
 
-fn set_consent(record: &Record, slot: &str, payload: SetConsent) -> Action {
+pub fn set_consent(record: &Record, slot: &str, payload: SetConsent) -> Action {
     action(record, slot, "brevo/set-consent", &payload)
 }
 

@@ -8,6 +8,7 @@ mod consent;
 mod lists;
 mod names;
 mod properties;
+mod subscription;
 
 use std::borrow::Cow;
 
@@ -18,9 +19,11 @@ use crate::json::to_json;
 use crate::model::contact::ContactBody;
 use crate::model::event::EventBody;
 use crate::model::{
-    ALERT, Action, CAMPAIGN, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Person, Provenance, Record, Subject,
+    ALERT, Action, CAMPAIGN, CAMPAIGN_STATS, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Person, Provenance,
+    REPORT_ROW, Record, SUBSCRIPTION, Subject,
 };
 use crate::settings::{HistoricalProfiles, Settings};
+use crate::source;
 use names::{EventName, event_name};
 pub use names::{known_event_names, name_clashes};
 
@@ -42,8 +45,16 @@ pub fn map_record(
     now: Millis,
     log: &mut dyn Log,
 ) -> Result<Mapping, Failure> {
-    // Brevo has nothing that a campaign or an alert of MoEngage could become.
-    if record.kind == CAMPAIGN || record.kind == ALERT {
+    if record.kind == SUBSCRIPTION {
+        return Ok(match settings.sync.consent {
+            true => subscription::map(record),
+            false => Mapping::Nothing("not-synced".to_owned()),
+        });
+    }
+    // Brevo has nothing that these things of MoEngage could become.
+    if [ALERT, CAMPAIGN, CAMPAIGN_STATS, REPORT_ROW].contains(&record.kind.as_str())
+        || source::is_listed(&record.kind)
+    {
         return Ok(Mapping::Nothing("no-target".to_owned()));
     }
     let Subject::Person(person) = &record.subject else {

@@ -2,10 +2,12 @@
 
 pub mod alert;
 pub mod campaign;
+pub mod campaign_stats;
 pub mod contact;
 pub mod event;
 pub mod ids;
 pub mod membership;
+pub mod report_row;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
@@ -21,8 +23,15 @@ pub const EVENT: &str = "event";
 /// Kind of the record that holds a campaign. A state.
 pub const CAMPAIGN: &str = "campaign";
 
+/// Kind of the record that holds the figures of a campaign on one day. A state.
+pub const CAMPAIGN_STATS: &str = "campaign-stats";
+
+/// Kind of the record that holds what a person subscribed to. A state.
+pub const SUBSCRIPTION: &str = "subscription";
 /// Kind of the record that says whether a person is in a segment. A state.
 pub const MEMBERSHIP: &str = "membership";
+/// Kind of the record that holds a row of a campaign report. A state.
+pub const REPORT_ROW: &str = "report-row";
 /// Kind of the record that holds an alert. An event.
 pub const ALERT: &str = "alert";
 

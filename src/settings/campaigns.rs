@@ -11,6 +11,8 @@ use crate::source;
 pub struct Campaigns {
     /// Only campaigns that were created at or after this instant; none is all of them.
     pub created_since: Option<Millis>,
+    /// Whether the list is read by V1, for a workspace that has no V5.
+    pub by_v1: bool,
 }
 
 /// Reads `campaigns`.
@@ -33,7 +35,11 @@ pub fn campaigns(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<
                     );
                 }
             }
-            _ => problems.unknown_key(&path, &["created_since"]),
+            "api" => {
+                let api = problems.one_of(&path, raw, "unknown-word", &["v5", "v1"]);
+                campaigns.by_v1 = api.is_some_and(|api| api == "v1");
+            }
+            _ => problems.unknown_key(&path, &["created_since", "api"]),
         }
     }
     Some(campaigns)

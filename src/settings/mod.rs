@@ -6,7 +6,9 @@ mod exports;
 mod mapping;
 mod options;
 mod problem;
+mod resources;
 pub mod segment_sync;
+mod stats;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -26,8 +28,11 @@ pub use options::HistoricalProfiles;
 use options::{Options, options};
 pub use problem::Problem;
 use problem::{Problems, below};
+pub use resources::Named;
+use resources::{Choices, key_for, key_of_switch, switches};
 pub use segment_sync::SegmentSync;
 use segment_sync::segment_sync;
+use stats::{Stats, stats};
 use webhook::webhook;
 pub use webhook::{WEBHOOK_SLOT, WebhookAuth};
 
@@ -51,6 +56,11 @@ pub struct Settings {
     pub(crate) event_names: BTreeMap<String, Option<String>>,
     pub(crate) options: Options,
     pub(crate) campaigns: Campaigns,
+    /// What is read and by which key.
+    pub(crate) choices: Choices,
+    /// Ids that MoEngage doesn't list.
+    pub(crate) named: Named,
+    pub(crate) stats: Stats,
     /// Outbound Segment Sync; none where MoEngage pushes no segments.
     pub(crate) segment_sync: Option<SegmentSync>,
     /// Whether MoEngage pushes its alerts.
@@ -99,7 +109,7 @@ pub struct Sync {
 // is never tried in silence.
 const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
 
-const TOP: [&str; 15] = [
+const TOP: [&str; 21] = [
     "workspace_id",
     "data_center",
     "environment",
@@ -112,6 +122,12 @@ const TOP: [&str; 15] = [
     "event_mapping",
     "options",
     "campaigns",
+    "key_for",
+    "catalogs",
+    "cards",
+    "recommendations",
+    "report_files",
+    "campaign_stats",
     "segment_sync",
     "alerts",
     "connector_campaigns",
@@ -158,6 +174,9 @@ struct Found {
     event_names: BTreeMap<String, Option<String>>,
     options: Option<Options>,
     campaigns: Option<Campaigns>,
+    choices: Choices,
+    named: Named,
+    stats: Option<Stats>,
     segment_sync: Option<SegmentSync>,
     alerts: bool,
     connector_campaigns: Option<ConnectorCampaigns>,
@@ -209,7 +228,15 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "keys" => (found.keys, found.refused_keys) = keys(&path, raw, problems),
             "webhook" => found.webhook_auth = webhook(&path, raw, problems),
             "exports" => found.exports = exports(&path, raw, problems),
-            "sync" => found.sync = sync(&path, raw, problems),
+            "sync" => found.sync = sync(&path, raw, &mut found.choices, problems),
+            "key_for" => key_for(&path, raw, &mut found.choices, problems),
+            "catalogs" => found.named.catalogs = resources::catalogs(&path, raw, problems),
+            "cards" => found.named.card_users = card_users(&path, raw, problems),
+            "recommendations" => {
+                found.named.recommendations = resources::recommendations(&path, raw, problems)
+            }
+            "campaign_stats" => found.stats = Some(stats(&path, raw, problems)),
+            "report_files" => found.named.report_files = resources::report_files(&path, raw, problems),
             "field_mapping" => found.fields = field_mapping(&path, raw, &email_attribute, problems),
             "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
             "options" => found.options = options(&path, raw, problems),
@@ -259,6 +286,9 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         event_names: found.event_names,
         options,
         campaigns: found.campaigns.unwrap_or_default(),
+        choices: found.choices,
+        named: found.named,
+        stats: found.stats.unwrap_or_default(),
         segment_sync: found.segment_sync,
         alerts: found.alerts,
         connector_campaigns: found.connector_campaigns,
@@ -268,27 +298,40 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
 /// What needs a key that isn't there.
 fn needed_keys(found: &Found, problems: &mut Problems) {
     let profile_refresh = found.options.as_ref().is_some_and(|options| options.profile_refresh.is_some());
-    for (wanted, slot, remedy) in [
-        (
-            profile_refresh,
-            KeySlot::Data,
-            "Write \"${MOENGAGE_DATA_KEY}\" and set that variable, or remove options.profile_refresh.",
-        ),
-        (
-            found.campaigns.is_some(),
-            KeySlot::Campaigns,
-            "Write \"${MOENGAGE_CAMPAIGNS_KEY}\" and set that variable, or remove campaigns.",
-        ),
-        (
-            // MoEngage signs its alerts with it.
-            found.alerts && found.campaigns.is_none(),
-            KeySlot::Campaigns,
-            "Write \"${MOENGAGE_CAMPAIGNS_KEY}\" and set that variable, or remove alerts.",
-        ),
-    ] {
+    let mut wanted = vec![
+        (profile_refresh, KeySlot::Data, "options.profile_refresh".to_owned()),
+        (found.campaigns.is_some(), KeySlot::Campaigns, "campaigns".to_owned()),
+        (found.stats.is_some(), KeySlot::Campaigns, "campaign_stats".to_owned()),
+        // MoEngage signs its alerts with it.
+        (found.alerts, KeySlot::Campaigns, "alerts".to_owned()),
+    ];
+    let switched_on = found.choices.reads.iter().filter(|(_, on)| **on);
+    wanted.extend(switched_on.filter_map(|(switch, _)| {
+        Some((true, key_of_switch(switch, &found.choices)?, format!("sync.{switch}")))
+    }));
+    // One problem for a key, however many things need it.
+    let mut missing = Vec::new();
+    for (wanted, slot, what) in wanted {
         // A key that was given wrongly has its own problem.
-        if wanted && !found.keys.contains(&slot) && !found.refused_keys.contains(&slot) {
-            problems.missing(&below("keys", slot.name()), remedy);
+        let there = found.keys.contains(&slot) || found.refused_keys.contains(&slot);
+        if wanted && !there && !missing.contains(&slot) {
+            missing.push(slot);
+            let variable = slot.name().to_uppercase();
+            problems.missing(
+                &below("keys", slot.name()),
+                &format!("Write \"${{MOENGAGE_{variable}_KEY}}\" and set that variable, or remove {what}."),
+            );
+        }
+    }
+    // What is to be read has to be named, where MoEngage doesn't list it.
+    for (switch, block, named) in [
+        ("catalog_items", "catalogs", !found.named.catalogs.is_empty()),
+        ("cards", "cards", !found.named.card_users.is_empty()),
+        ("recommendations", "recommendations", !found.named.recommendations.is_empty()),
+        ("report_files", "report_files", !found.named.report_files.is_empty()),
+    ] {
+        if found.choices.reads.get(switch) == Some(&true) && !named {
+            problems.missing(block, &format!("Name what is to be read, or remove sync.{switch}."));
         }
     }
 }
@@ -349,7 +392,7 @@ fn is_slot(path: &str, raw: &RawValue, slot: &str, problems: &mut Problems) -> b
     false
 }
 
-fn sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Sync> {
+fn sync(path: &str, raw: &RawValue, choices: &mut Choices, problems: &mut Problems) -> Option<Sync> {
     let object = problems.object(path, raw)?;
     let mut sync = Sync { contacts: true, events: true, consent: true };
     for (key, raw) in object.entries() {
@@ -359,7 +402,15 @@ fn sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Sync> {
             "events" => &mut sync.events,
             "consent" => &mut sync.consent,
             _ => {
-                problems.unknown_key(&path, &["contacts", "events", "consent"]);
+                let Some(switch) = switches().find(|switch| *switch == key) else {
+                    let known: Vec<_> =
+                        ["contacts", "events", "consent"].into_iter().chain(switches()).collect();
+                    problems.unknown_key(&path, &known);
+                    continue;
+                };
+                if let Some(value) = problems.boolean(&path, raw) {
+                    choices.reads.insert(switch, value);
+                }
                 continue;
             }
         };
@@ -368,4 +419,21 @@ fn sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Sync> {
         }
     }
     Some(sync)
+}
+
+/// Reads `cards`: whose.
+fn card_users(path: &str, raw: &RawValue, problems: &mut Problems) -> Vec<String> {
+    let Some(object) = problems.object(path, raw) else { return Vec::new() };
+    let mut users = Vec::new();
+    for (key, raw) in object.entries() {
+        let path = below(path, key);
+        match key {
+            "users" => users = resources::ids(&path, raw, problems),
+            _ => problems.unknown_key(&path, &["users"]),
+        }
+    }
+    if object.raw("users").is_none() {
+        problems.missing(&below(path, "users"), "Name the customer ids whose cards are to be read.");
+    }
+    users
 }

@@ -1,4 +1,4 @@
-//! One campaign as V5 search writes it.
+//! One campaign as search writes it; V1 and V5 differ in names of filters and words, not of rows.
 
 use serde_json::value::RawValue;
 
@@ -26,11 +26,12 @@ pub struct Row<'a> {
     campaign_id: String,
 }
 
-/// What tells a row from the others of the list: the id of its document. Where that is missing
-/// the whole row has to do.
+/// What tells a row from the others of the list: the id of its document, in V1 that of the campaign.
+/// Where that is missing the whole row has to do.
 pub fn digest(row: &RawValue) -> u64 {
     let id = Object::parse(row.get()).and_then(|object| {
-        identity::id(object.get("id")).ok().flatten().map(|id| digests::of(id.as_bytes()))
+        let id = |key: &str| identity::id(object.get(key)).ok().flatten();
+        id("id").or_else(|| id("campaign_id")).map(|id| digests::of(id.as_bytes()))
     });
     id.unwrap_or_else(|| digests::of(row.get().as_bytes()))
 }

@@ -1,23 +1,28 @@
-//! Campaigns, by V5 search: the whole list each time, changes found by content.
+//! Campaigns, by search: the whole list each time, changes found by content.
 //!
 //! Nothing but the date of creation filters by time, so an incremental read is not possible. A
 //! run has two passes: everything that is published, then drafts, which MoEngage only gives when
 //! they are asked for by name (OpenAPI of campaign drafts, `status`).
+//!
+//! V5 is asked; a workspace that has no V5 says `campaigns.api: v1`. The two name rows, filters and
+//! statuses differently, and V1 has no drafts; the records are the same.
 
 use serde_json::value::RawValue;
 
 use super::campaign_row::{self, Row};
 use super::client::{self, Http, HttpResponse, Method};
+use super::inventory::{self, PARENTS};
 use super::notes::{Notes, Notice};
 use super::page::{self, Cursor, Next, Page, PageRequest, Position, Reach};
-use super::paging::{End, Walk, Window};
+use super::paging::End;
+use super::paging::walk::{Walk, Window};
 use super::refusal::Refusal;
 use super::{digest, errors, rate, time};
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Object, Scalar, elements, to_json};
 use crate::model::{CAMPAIGN, Millis, Nature, Record, campaign};
 use crate::profile::{RateWindow, ResourceSpec, SyncMode};
-use crate::settings::{KeySlot, Settings};
+use crate::settings::{Campaigns, KeySlot, Settings};
 
 /// Name of the resource.
 pub const CAMPAIGNS: &str = "campaigns";
@@ -35,6 +40,8 @@ struct State {
     run: Millis,
     /// The filter that the run was begun with.
     created_since: Option<Millis>,
+    /// True where V1 is asked.
+    by_v1: bool,
     /// True in the second pass.
     drafts: bool,
     /// Why the first pass was cut short, if it was.
@@ -44,19 +51,22 @@ struct State {
 
 impl State {
     fn write(&self) -> Cursor {
-        let Self { run, created_since, drafts, cut_short, walk } = self;
+        let Self { run, created_since, by_v1, drafts, cut_short, walk } = self;
         let (created_since, cut_short) = (to_json(created_since), to_json(cut_short));
         let walk = walk.write();
         let state = format!(
-            r#"{{"run":{run},"created_since":{created_since},"drafts":{drafts},"cut_short":{cut_short},"walk":{walk}}}"#
+            r#"{{"run":{run},"created_since":{created_since},"drafts":{drafts},"cut_short":{cut_short},"walk":{walk}"#
         );
-        Cursor::new(CAMPAIGNS, &state)
+        // Only where it is so: a cursor of V5 keeps its bytes.
+        let by_v1 = if *by_v1 { r#","by_v1":true"# } else { "" };
+        Cursor::new(CAMPAIGNS, &format!("{state}{by_v1}}}"))
     }
 
     fn read(state: &Object<'_>) -> Option<Self> {
         Some(Self {
             run: page::value(state, "run")?,
             created_since: page::optional(state, "created_since")?,
+            by_v1: page::value(state, "by_v1")?,
             drafts: page::value(state, "drafts")?,
             cut_short: page::text(state, "cut_short")?,
             walk: match state.raw("walk") {
@@ -69,7 +79,7 @@ impl State {
 
 /// What the connector declares.
 pub fn resource(settings: &Settings) -> Option<ResourceSpec> {
-    settings.keys.contains(&KeySlot::Campaigns).then(|| ResourceSpec {
+    settings.reads_other(CAMPAIGNS).then(|| ResourceSpec {
         name: CAMPAIGNS.to_owned(),
         kind: CAMPAIGN.to_owned(),
         primary_key: vec!["campaign_id".to_owned()],
@@ -96,7 +106,7 @@ pub fn fetch(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) 
     let mut state = begin(settings, request)?;
     let window = state.walk.window(LARGEST_PAGE);
     let response = search(settings, &state, window, request.now, reach.http)?;
-    let rows = rows(&response, window, request.now)?;
+    let rows = rows(&state, &response, window, request.now)?;
     if rows.is_empty() && state.walk.pages() == 0 && !state.drafts {
         control(settings, &state, request.now, reach.http)?;
     }
@@ -127,8 +137,8 @@ pub fn fetch(settings: &Settings, request: &PageRequest, reach: &mut Reach<'_>) 
 }
 
 fn begin(settings: &Settings, request: &PageRequest) -> Result<State, Failure> {
-    let created_since = settings.campaigns.created_since;
-    let start = State { run: request.now, created_since, ..State::default() };
+    let Campaigns { created_since, by_v1 } = settings.campaigns;
+    let start = State { run: request.now, created_since, by_v1, ..State::default() };
     match &request.position {
         Position::Start => Ok(start),
         Position::Cursor(cursor) => {
@@ -142,7 +152,7 @@ fn begin(settings: &Settings, request: &PageRequest) -> Result<State, Failure> {
             }
             // Positions in another list mean nothing. The filter is no part of the source key:
             // changing it must not cost other resources their cursors.
-            Ok(if state.created_since == created_since { state } else { start })
+            Ok(if (state.created_since, state.by_v1) == (created_since, by_v1) { state } else { start })
         }
         Position::Window(..) => Err(Failure::new(
             FailureKind::Cursor,
@@ -159,7 +169,7 @@ fn next(mut state: State, end: Option<End>) -> Next {
         Some(End::Truncated(why)) => Some(why.to_owned()),
     };
     state.cut_short = state.cut_short.or(cut_short);
-    if state.drafts {
+    if state.drafts || state.by_v1 {
         return Next::Done { cursor: None, truncated: state.cut_short };
     }
     state.drafts = true;
@@ -174,10 +184,16 @@ fn search(
     now: Millis,
     http: &mut dyn Http,
 ) -> Result<HttpResponse, Failure> {
-    let mut request = client::with_body(
-        client::request(settings, ENDPOINT, Method::Post, &["v5", "campaigns", "search"]),
-        search_body(state, window),
-    );
+    let path: &[&str] = if state.by_v1 {
+        &["core-services", "v1", "campaigns", "search"]
+    } else {
+        &["v5", "campaigns", "search"]
+    };
+    let call = client::request(settings, ENDPOINT, Method::Post, path);
+    let mut request = client::with_body(call, search_body(state, window, now));
+    if state.by_v1 {
+        return client::send(http, &request, KeySlot::Campaigns, now);
+    }
     // A key lives for a day and brings back the same answer: it has to be another one for every
     // page that is read, and the same one only where this very unit is run again.
     let name = [state.run, now, i64::from(state.drafts), i64::from(state.walk.pages())];
@@ -185,13 +201,26 @@ fn search(
     name.extend_from_slice(settings.workspace_id.as_bytes());
     name.extend_from_slice(request.body.as_deref().unwrap_or_default());
     request.headers.push(("idempotency-key".to_owned(), digest::uuid(&name)));
-    client::send(http, &request, KeySlot::Campaigns, now)
+    let response = client::exchange(http, &request, KeySlot::Campaigns)?;
+    if (200..=299).contains(&response.status) {
+        return Ok(response);
+    }
+    let failure = errors::refused(&response, KeySlot::Campaigns, now);
+    // Nobody's envelope: the way itself is not there.
+    if response.status == 404 && failure.code == "unexpected-status" {
+        return Err(Failure::new(
+            FailureKind::Config,
+            "v5-not-available",
+            "This workspace has no V5 search of campaigns; write api: v1 under campaigns.",
+        ));
+    }
+    Err(failure)
 }
 
-/// The body of a search. No `request_id`: the host names each attempt in the header
+/// The body of a search. In V5 no `request_id`: the host names each attempt in the header
 /// `X-MOE-Request-Id`, and where both are there they have to be the same (OpenAPI of campaign
 /// drafts).
-fn search_body(state: &State, window: Window) -> String {
+fn search_body(state: &State, window: Window, now: Millis) -> String {
     // The names of V5: an old name such as `delivery_type` finds nothing, without an error
     // (MD:api/campaigns/search-campaigns-v5-migration.mdx).
     let mut filters = Vec::new();
@@ -202,6 +231,11 @@ fn search_body(state: &State, window: Window) -> String {
         let from = time::naive(since);
         // No campaign is older than tomorrow, in any zone; fixed, so that the list of a run is one.
         let to = time::naive(state.run.saturating_add(2 * 86_400_000));
+        // V1 takes days only (OpenAPI of campaigns).
+        let bound = |text: &'_ str| {
+            text.get(..if state.by_v1 { 10 } else { text.len() }).unwrap_or_default().to_owned()
+        };
+        let (from, to) = (bound(&from), bound(&to));
         filters.push(format!(r#""created_date":{{"from_date":"{from}","to_date":"{to}"}}"#));
     }
     let filter = match filters.is_empty() {
@@ -209,19 +243,34 @@ fn search_body(state: &State, window: Window) -> String {
         false => format!(r#","campaign_fields":{{{}}}"#, filters.join(",")),
     };
     let Window { limit, page } = window;
+    // OpenAPI of campaigns: mandatory in V1.
+    let id =
+        if state.by_v1 { format!(r#""request_id":"campaigns-{}-{now}","#, state.run) } else { String::new() };
     format!(
-        r#"{{"limit":{limit},"page":{page},"include_child_campaigns":true,"include_archive_campaigns":true{filter}}}"#
+        r#"{{{id}"limit":{limit},"page":{page},"include_child_campaigns":true,"include_archive_campaigns":true{filter}}}"#
     )
 }
 
 /// The rows of an answer.
-fn rows(response: &HttpResponse, window: Window, now: Millis) -> Result<Vec<&RawValue>, Failure> {
-    let answer = errors::success(response, KeySlot::Campaigns, now)?;
-    let rows = answer
-        .raw("data")
-        .and_then(|data| Object::parse(data.get())?.raw("campaigns"))
-        .and_then(|rows| elements(rows.get()))
-        .ok_or_else(|| errors::unexpected(response))?;
+fn rows<'r>(
+    state: &State,
+    response: &'r HttpResponse,
+    window: Window,
+    now: Millis,
+) -> Result<Vec<&'r RawValue>, Failure> {
+    let rows = if state.by_v1 {
+        // A bare list; anything else may be a failure in disguise.
+        let text = std::str::from_utf8(&response.body).unwrap_or_default();
+        let not_one = || errors::success(response, KeySlot::Campaigns, now).err();
+        elements(text).ok_or_else(|| not_one().unwrap_or_else(|| errors::unexpected(response)))?
+    } else {
+        let answer = errors::success(response, KeySlot::Campaigns, now)?;
+        answer
+            .raw("data")
+            .and_then(|data| Object::parse(data.get())?.raw("campaigns"))
+            .and_then(|rows| elements(rows.get()))
+            .ok_or_else(|| errors::unexpected(response))?
+    };
     if rows.len() as u64 > window.limit {
         return Err(Failure::vendor_contract(
             &response.body,
@@ -237,10 +286,10 @@ fn rows(response: &HttpResponse, window: Window, now: Millis) -> Result<Vec<&Raw
 /// such a list: without their filter they are never in it.
 fn control(settings: &Settings, state: &State, now: Millis, http: &mut dyn Http) -> Result<(), Failure> {
     let Some(since) = state.created_since else { return Ok(()) };
-    let unfiltered = State { run: state.run, ..State::default() };
+    let unfiltered = State { run: state.run, by_v1: state.by_v1, ..State::default() };
     let window = unfiltered.walk.window(LARGEST_PAGE);
     let response = search(settings, &unfiltered, window, now, http)?;
-    for row in rows(&response, window, now)? {
+    for row in rows(&unfiltered, &response, window, now)? {
         let created = campaign_row::created(row);
         if created.is_some_and(|created| created >= since) {
             return Err(Failure::vendor_contract(
@@ -282,6 +331,15 @@ fn read(
     if is_outdated(&body, reach) {
         notes.add(Notice::OutdatedVersion);
         return Ok(None);
+    }
+    if inventory::needs(settings, PARENTS) {
+        // A run names its campaign; a periodic one has runs, or will have. They are asked for by V1,
+        // whose `campaign_id` is the document's id of V5 (both are ObjectIds in the OpenAPI files).
+        let periodic =
+            body.delivery_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("PERIODIC"));
+        let own = body.id.as_ref().unwrap_or(&body.campaign_id);
+        let parent = body.parent_id.as_ref().or(periodic.then_some(own));
+        parent.into_iter().for_each(|id| inventory::remember(reach.storage, PARENTS, id, notes));
     }
     campaign_row::record(settings, &body, state.run, now).map(Some)
 }

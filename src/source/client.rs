@@ -130,7 +130,8 @@ pub fn exchange(http: &mut dyn Http, request: &HttpRequest, slot: KeySlot) -> Re
     http.send(request).map_err(|error| no_answer(&error, slot))
 }
 
-fn no_answer(error: &HttpError, slot: KeySlot) -> Failure {
+/// What it means that there is no answer.
+pub fn no_answer(error: &HttpError, slot: KeySlot) -> Failure {
     let slot = slot.name();
     match error.kind {
         HttpErrorKind::Denied => Failure::new(

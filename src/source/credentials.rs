@@ -35,6 +35,10 @@ pub fn check(
         ));
     }
     let response = client::send(http, &probe(settings, slot, request.now), slot, request.now)?;
+    // The list of campaigns is a bare one; the others are objects, which may be failures in disguise.
+    if slot != KeySlot::Campaigns {
+        errors::success(&response, slot, request.now)?;
+    }
     if !is_expected(slot, &response) {
         return Err(errors::unexpected(&response));
     }

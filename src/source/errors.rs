@@ -8,7 +8,7 @@
 use super::client::HttpResponse;
 use super::rate;
 use crate::failure::{Failure, FailureKind};
-use crate::json::{Object, Scalar};
+use crate::json::{Object, Scalar, elements};
 use crate::model::Millis;
 use crate::settings::KeySlot;
 
@@ -77,6 +77,9 @@ const CODES: &[(&str, Meaning)] = &[
     ("NotFound", Meaning::Missing),
     ("FLOW_NOT_FOUND", Meaning::Missing),
     ("catalog-not-found", Meaning::Missing),
+    // OpenAPI of cards and of recommendations, both under 400.
+    ("User not found for this uid/ unique_id", Meaning::Missing),
+    ("recommendation does not exist", Meaning::Missing),
     ("VALIDATION_FAILED", Meaning::Request),
     ("UNPROCESSABLE_ENTITY", Meaning::Request),
     ("INVALID_REQUEST", Meaning::Request),
@@ -95,6 +98,8 @@ const CODES: &[(&str, Meaning)] = &[
 pub struct Envelope {
     code: Option<String>,
     message: Option<String>,
+    /// The message and those of the details.
+    sentences: Vec<String>,
 }
 
 impl Envelope {
@@ -108,23 +113,32 @@ impl Envelope {
         let inner = |key: &str| object.raw(key).and_then(|raw| Object::parse(raw.get()));
         // Data, GDPR (`type`), campaigns, v5, segments, coupons, templates v2 (`code`).
         if let Some(error) = inner("error") {
-            return Self { code: word(&error, &["code", "type"]), message: word(&error, &["message"]) };
+            let details = error.raw("details").and_then(|raw| elements(raw.get())).unwrap_or_default();
+            let details =
+                details.into_iter().filter_map(|raw| word(&Object::parse(raw.get())?, &["message"]));
+            let mut envelope = Self::new(word(&error, &["code", "type"]), word(&error, &["message"]));
+            envelope.sentences.extend(details);
+            return envelope;
         }
         // Cards and the address list: the error is a text.
         if let Some(error) = word(object, &["error"]) {
-            return Self { code: Some(error), message: word(object, &["message"]) };
+            return Self::new(Some(error), word(object, &["message"]));
         }
         // Templates V1 and business events: under `data`, beside a status.
         if is_failing(object)
             && let Some(data) = inner("data")
         {
-            return Self { code: word(&data, &["code"]), message: word(&data, &["description", "title"]) };
+            return Self::new(word(&data, &["code"]), word(&data, &["description", "title"]));
         }
         // Catalog; inform; statistics, cards, file segments and deletes; push; a bare message.
-        Self {
-            code: word(object, &["error-code", "err_code", "code"]),
-            message: word(object, &["message", "Error_Message", "description", "title"]),
-        }
+        Self::new(
+            word(object, &["error-code", "err_code", "code"]),
+            word(object, &["message", "Error_Message", "description", "title"]),
+        )
+    }
+
+    fn new(code: Option<String>, message: Option<String>) -> Self {
+        Self { code, sentences: message.iter().cloned().collect(), message }
     }
 
     /// True for an answer of one of the calls that MoEngage support has to switch on: it calls
@@ -138,14 +152,20 @@ impl Envelope {
         CODES.iter().find(|(known, _)| known.eq_ignore_ascii_case(code)).map(|(_, meaning)| *meaning)
     }
 
-    /// The v5 APIs name it in a sentence: `Required permission: campaigns:view`
-    /// (OpenAPI of flows; MD:api/content-apis/content-apis.yaml).
+    /// The v5 APIs name it in a sentence, their own or that of a detail: `Required permission:
+    /// campaigns:view` (OpenAPI of flows; MD:api/locales/locales.yaml), `Token is missing required
+    /// scope read:subscriptions`
+    /// (MD:api/subscription-categories/subscription-categories-v5/subscription-categories-v5.yaml).
     fn required_permission(&self) -> Option<&str> {
-        let (_, rest) = self.message.as_deref()?.split_once("Required permission:")?;
-        let rest = rest.trim_start();
-        let end =
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len());
-        rest.get(..end).filter(|name| name.contains(':') && name.len() <= 100)
+        self.sentences.iter().find_map(|sentence| {
+            let (_, rest) = ["Required permission:", "required scope"]
+                .into_iter()
+                .find_map(|words| sentence.split_once(words))?;
+            let rest = rest.trim_start();
+            let end =
+                rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len());
+            rest.get(..end).filter(|name| name.contains(':') && name.len() <= 100)
+        })
     }
 
     /// The code in brackets after a blank, where it is one word that can be shown.

@@ -18,20 +18,27 @@ pub struct Note {
 pub enum Notice {
     AliasDropped,
     AnonymousUid,
+    CursorRefused,
     FilterIgnored,
+    ListFull,
     InBothLists,
     KnownByAliasOnly,
     NonUtf8Replaced,
     OtherSource,
     OutdatedVersion,
+    ParentGone,
+    ParentRefused,
     PhoneWithoutCountry,
+    QuotaUsedUp,
     RefusedUid,
     RepeatedDelivery,
     RepeatedRow,
     RepetitionForgotten,
+    ReportGone,
     UnknownStatus,
     UnreadableAlertTime,
     UnreadableCampaignTime,
+    UnreadableField,
     UnreadableFlag,
     UnreadableMachineMark,
     UnreadableTime,
@@ -54,9 +61,16 @@ impl Notice {
                 "anonymous-uid",
                 "A uid has the mark of an anonymous visitor and is not used as an identity.",
             ),
+            Self::CursorRefused => {
+                ("cursor-refused", "MoEngage no longer took the cursor of a list, which was read anew.")
+            }
             Self::FilterIgnored => (
                 "filter-ignored",
                 "A campaign was created before campaigns.created_since and was left out; MoEngage should not have sent it.",
+            ),
+            Self::ListFull => (
+                "list-full",
+                "The installation's storage is full, so that an id can't be kept for the reads that need it.",
             ),
             Self::InBothLists => (
                 "in-both-lists",
@@ -76,10 +90,21 @@ impl Notice {
                 "outdated-version",
                 "A campaign came in an older version than the newest known one; it was left out.",
             ),
+            Self::ParentGone => (
+                "parent-gone",
+                "What a list was asked for is no longer there at MoEngage; the other lists are read on.",
+            ),
+            Self::ParentRefused => (
+                "parent-refused",
+                "MoEngage does not give the list of something that it named itself or that the settings name; the other lists are read on.",
+            ),
             Self::PhoneWithoutCountry => (
                 "phone-without-country",
                 "A phone number has no country and was left out; see options.phones.",
             ),
+            Self::QuotaUsedUp => {
+                ("quota-used-up", "MoEngage's quota of fair use is spent; the read goes on in an hour.")
+            }
             Self::RefusedUid => (
                 "refused-uid",
                 "A uid is one of the words that MoEngage itself refuses and is not used as an identity.",
@@ -92,6 +117,10 @@ impl Notice {
                 "repetition-forgotten",
                 "So many bodies came within connector_campaigns.repeat_window that an old one was forgotten; map an event_id.",
             ),
+            Self::ReportGone => (
+                "report-gone",
+                "MoEngage has no report of a name under report_files, or not any more: a report lives for seven days.",
+            ),
             Self::UnknownStatus => {
                 ("unknown-status", "A campaign has a status that is not documented; it is kept as it came.")
             }
@@ -103,6 +132,9 @@ impl Notice {
                 "unreadable-campaign-time",
                 "A time of a campaign is in no documented form and was left out.",
             ),
+            Self::UnreadableField => {
+                ("unreadable-field", "A field of a row is not of the documented type and was left out.")
+            }
             Self::UnreadableFlag => (
                 "unreadable-flag",
                 "A consent or suppression flag has a value that is neither true nor false; it counts as unknown.",

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use super::inventory;
 use super::notes::{Notes, Notice};
 use super::page::Storage;
 use crate::model::ids::MAX_ID_BYTES;
@@ -19,7 +20,8 @@ pub const PREFIX: &str = "watch/";
 /// Writes down the people of these records, where profiles are refreshed at all. Never fails:
 /// what can't be written down is noted.
 pub fn watch(settings: &Settings, records: &[Record], storage: &mut dyn Storage, notes: &mut Notes) {
-    if settings.options.profile_refresh.is_none() {
+    // Nobody reads it, so that nobody need write it.
+    if settings.options.profile_refresh.is_none() && !inventory::needs(settings, PREFIX) {
         return;
     }
     let uids = records.iter().filter_map(|record| match &record.subject {

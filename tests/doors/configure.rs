@@ -45,7 +45,33 @@ fn the_smallest_settings_make_a_profile() {
 fn each_key_brings_its_check() {
     let profile = configure(&plain_settings().to_string()).unwrap();
     let names: Vec<_> = profile.resources.iter().map(|resource| resource.name.as_str()).collect();
-    assert_eq!(names, ["check-data", "check-campaigns", "check-segmentation", "campaigns"]);
+    assert_eq!(
+        names,
+        [
+            "check-data",
+            "check-campaigns",
+            "check-segmentation",
+            "campaigns",
+            "campaign-stats",
+            "campaign-children",
+            "segments",
+            "flows",
+            "flow-versions",
+            "email-templates-v1",
+            "email-templates",
+            "sms-templates",
+            "push-templates",
+            "on-site-templates",
+            "in-app-templates",
+            "content-blocks",
+            "business-events",
+            "offers",
+            "locales",
+            "subscription-categories",
+            "coupon-lists",
+            "file-imports",
+        ]
+    );
     assert_eq!(profile.slots.len(), 4);
     assert_eq!(profile.cursor_versions, [1]);
 }

@@ -168,7 +168,8 @@ const SHAPES: &[(&str, u16, &str, &str)] = &[
     // No shape of MoEngage's: the status is all there is.
     ("-", 401, "<html>", "key-refused"),
     ("-", 403, "", "key-lacks-permission"),
-    ("-", 404, "<html>", "unexpected-status"),
+    // Nobody's envelope: the way itself is not there.
+    ("-", 404, "<html>", "v5-not-available"),
     ("-", 410, "", "unexpected-status"),
     ("-", 428, r#"{"message":"quota"}"#, "rate-limited"),
     ("-", 418, "", "unexpected-status"),
@@ -185,7 +186,10 @@ fn every_documented_shape_says_who_must_act() {
             ("key-lacks-permission", FailureKind::Permission { slot, scope }) => {
                 slot == "campaigns" && (scope == "campaigns:view" || !body.contains("campaigns:view"))
             }
-            ("account-suspended" | "ip-not-allowed" | "workspace-mismatch", FailureKind::Config) => true,
+            (
+                "account-suspended" | "ip-not-allowed" | "workspace-mismatch" | "v5-not-available",
+                FailureKind::Config,
+            ) => true,
             ("rate-limited", FailureKind::RateLimited(None)) => true,
             ("vendor-unavailable" | "request-in-flight", FailureKind::Transient) => true,
             ("not-found", FailureKind::Gone) | ("idempotency-conflict", FailureKind::Internal) => true,

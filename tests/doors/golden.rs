@@ -47,6 +47,10 @@ fn assert_golden(settings: &Settings, name: &str, records: &[Record], rejects: &
         "rejects": rejects.iter().map(|r| format!("{} {}", r.pointer, r.code)).collect::<Vec<_>>(),
         "notes": notes.iter().map(|n| format!("{} {}", n.name, n.count)).collect::<Vec<_>>(),
     });
+    assert_golden_value(name, &result);
+}
+
+pub fn assert_golden_value(name: &str, result: &Value) {
     let path = format!("{}/tests/doors/golden/{name}.expected.json", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, format!("{result:#}\n")).unwrap();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use moengage_connector::{
-    Failure, Http, HttpError, HttpErrorKind, Object, Objects, Page, PageRequest, Reach, Settings, Storage,
-    WebhookOutcome, WebhookRequest,
+    Failure, Http, HttpError, HttpErrorKind, HttpRequest, Object, Objects, Page, PageRequest, Reach,
+    Settings, Storage, WebhookOutcome, WebhookRequest,
 };
 
 /// Plugin storage.
@@ -25,6 +25,15 @@ impl Storage for Memory {
         let keys = self.0.keys().filter(|key| key.starts_with(prefix));
         keys.filter(|key| after.is_none_or(|after| key.as_str() > after)).take(1_000).cloned().collect()
     }
+}
+
+/// True for the call by which a key is tried by itself.
+pub fn is_check(request: &HttpRequest) -> bool {
+    let body = request.body.as_deref().unwrap_or(b"null");
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+    body["request_id"].as_str().is_some_and(|id| id.starts_with("check-"))
+        || request.query.iter().any(|(_, value)| value.starts_with("tajo-connector-check"))
+        || (body["date"].is_object() && body["date"]["start_date"] == body["date"]["end_date"])
 }
 
 /// A host that keeps no files.

@@ -115,12 +115,13 @@ proptest! {
     }
 
     #[test]
-    fn any_settings_give_a_profile_or_problems(text in ".{0,80}", value in any_json(), key in 0..11_usize) {
+    fn any_settings_give_a_profile_or_problems(text in ".{0,80}", value in any_json(), key in 0..17_usize) {
         if let Err(problems) = configure(&text) {
             prop_assert!(!problems.is_empty());
         }
         let keys = ["workspace_id", "data_center", "environment", "project_code", "keys", "webhook", "sync",
-                    "field_mapping", "event_mapping", "options", "campaigns"];
+                    "field_mapping", "event_mapping", "options", "campaigns", "key_for", "catalogs", "cards", "recommendations",
+                    "report_files", "campaign_stats"];
         let mut settings = plain_settings();
         settings[keys[key]] = value;
         if let Err(problems) = configure(&settings.to_string()) {

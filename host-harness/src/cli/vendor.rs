@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::config::{ConnectorConfig, HostConfig};
 use crate::connectors;
 use crate::contract::{Profile, http, objects, storage};
-use crate::egress::{Access, Egress, RateStore, transport};
+use crate::egress::{Access, Egress, RateStore, rate, transport};
 use crate::plugin::Plugin;
 use crate::plugin::limits::Limits;
 use crate::unit::Services;
@@ -45,10 +45,12 @@ pub(super) fn vendor(
         spool: None,
         world: world(config),
     });
+    let limits = rate::shared(&profile.resources);
     Box::new(move |resource| {
-        let spec = profile.resources.iter().find(|spec| spec.name == resource);
-        let windows = spec.map(|spec| spec.rate_windows.as_slice()).unwrap_or_default();
-        Arc::new(Reach(access.unit(resource, windows, Limits::DEFAULT.wall)))
+        let (counted_as, windows) = limits
+            .get(resource)
+            .map_or((resource, &[][..]), |(name, windows)| (name.as_str(), windows.as_slice()));
+        Arc::new(Reach(access.unit(counted_as, windows, Limits::DEFAULT.wall)))
     })
 }
 

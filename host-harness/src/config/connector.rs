@@ -102,7 +102,8 @@ pub(super) fn read(
     })
 }
 
-/// `endpoints`: name to origin.
+/// `endpoints`: name to origin. `*` stands for every endpoint that has an origin in the manifest, is
+/// not named and is not signed for a host of its own.
 fn origins(field: &Field<'_>, allow_private: bool, problems: &mut Problems) -> BTreeMap<String, String> {
     let mut origins = BTreeMap::new();
     if matches!(field.node.value, Value::Null) {

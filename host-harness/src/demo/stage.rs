@@ -116,7 +116,7 @@ impl Stage {
         for tenant in &self.tenants {
             let name = &tenant.name;
             text.push_str(&format!(
-                "  - name: {name}\n    brevo:\n      account: {name}\n      api_key: \"${{DEMO_BREVO_KEY}}\"\n      base_url: \"{}/v3\"\n      create_attributes: true\n    connectors:\n      moengage:\n        enabled: true\n        workspace_id: \"DEMO_{name}\"\n        data_center: \"01\"\n        environment: live\n        keys: {{ data: \"${{DEMO_DATA_KEY}}\" }}\n        webhook: {{ auth: basic, user: tajo, secret: \"${{DEMO_WEBHOOK_SECRET}}\" }}\n        sync: {{ contacts: true, events: true, consent: true }}\n",
+                "  - name: {name}\n    brevo:\n      account: {name}\n      api_key: \"${{DEMO_BREVO_KEY}}\"\n      base_url: \"{}/v3\"\n      create_attributes: true\n    connectors:\n      moengage:\n        enabled: true\n        workspace_id: \"DEMO_{name}\"\n        data_center: \"01\"\n        environment: live\n        webhook: {{ auth: basic, user: tajo, secret: \"${{DEMO_WEBHOOK_SECRET}}\" }}\n        sync: {{ contacts: true, events: true, consent: true }}\n",
                 tenant.brevo.url()
             ));
         }
@@ -139,7 +139,6 @@ impl Stage {
             .arg("--config")
             .arg(self.config())
             .env("DEMO_BREVO_KEY", self.tenants.first().map_or("", |tenant| tenant.brevo.api_key()))
-            .env("DEMO_DATA_KEY", "demo-data-key")
             .env("DEMO_WEBHOOK_SECRET", WEBHOOK_SECRET)
             .env_remove("HARNESS_CRASH_AT")
             .stdin(Stdio::null())

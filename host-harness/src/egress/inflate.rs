@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use flate2::write::MultiGzDecoder;
 
 /// Most inflated bytes for one compressed byte ...
-const RATIO: u64 = 100;
+pub(super) const RATIO: u64 = 100;
 /// ... once so many have come out: short, very regular answers are honest.
-const RATIO_FROM: u64 = 1 << 20;
+pub(super) const RATIO_FROM: u64 = 1 << 20;
 
 /// Why inflating stopped.
 #[derive(Debug, thiserror::Error)]

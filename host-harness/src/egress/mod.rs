@@ -13,6 +13,7 @@ pub mod rate_headers;
 pub mod sigv4;
 pub mod spool;
 pub mod transport;
+mod unzip;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,10 +79,11 @@ pub struct Access {
 }
 
 impl Access {
-    /// The network side of one unit of this resource, which has to be over after `time`.
-    pub fn unit(self: &Arc<Self>, resource: &str, windows: &[RateWindow], time: Duration) -> Egress {
+    /// The network side of one unit, which has to be over after `time`. Calls are counted under that
+    /// name, in these windows.
+    pub fn unit(self: &Arc<Self>, counted_as: &str, windows: &[RateWindow], time: Duration) -> Egress {
         Egress {
-            bucket: format!("vendor:{}:{resource}", self.installation),
+            bucket: format!("vendor:{}:{counted_as}", self.installation),
             access: self.clone(),
             windows: windows.to_vec(),
             deadline: Instant::now() + time,

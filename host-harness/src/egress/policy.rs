@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::contract::http::{Error, ErrorKind, Method, Request};
 use crate::manifest::{
-    Endpoint, Manifest, OriginPart, Segment, Variable, is_dns_label, is_host_header, is_token, setting,
+    Auth, Endpoint, Manifest, OriginPart, Segment, Variable, is_dns_label, is_host_header, is_token, setting,
 };
 
 /// Longest URL.
@@ -107,7 +107,10 @@ impl<'a> Grant<'a> {
     }
 
     fn origin(&self, name: &str, endpoint: &Endpoint) -> Result<Origin, Error> {
-        if let Some(text) = self.overrides.get(name) {
+        // What is signed for a host of its own does not go to somebody else's.
+        let shared = endpoint.origin.is_some() && !matches!(endpoint.auth, Auth::AwsSigv4 { .. });
+        let everywhere = || self.overrides.get("*").filter(|_| shared);
+        if let Some(text) = self.overrides.get(name).or_else(everywhere) {
             return self.overridden(name, text);
         }
         let Some(template) = &endpoint.origin else { return Err(needs_origin(name)) };
@@ -236,13 +239,18 @@ impl<'a> Grant<'a> {
 
     /// Does the path start with this prefix, under the tenant's settings?
     fn is_under(&self, path: &[String], prefix: &[Segment]) -> Result<bool, Error> {
-        let mut under = path.len() >= prefix.len();
+        let mut under = true;
         for (index, segment) in prefix.iter().enumerate() {
-            let granted = match segment {
-                Segment::Literal(text) => text,
-                Segment::Setting(name) => self.path_setting(name, prefix)?,
+            let asked = path.get(index);
+            under &= match segment {
+                Segment::Literal(text) => asked == Some(text),
+                Segment::Setting(name) => {
+                    let granted = self.path_setting(name, prefix)?;
+                    asked.is_some_and(|asked| asked == granted)
+                }
+                Segment::Any => asked.is_some_and(|asked| !asked.is_empty()),
+                Segment::End => asked.is_none(),
             };
-            under &= path.get(index).is_some_and(|asked| asked == granted);
         }
         Ok(under)
     }
@@ -344,6 +352,9 @@ fn is_plain(segment: &str) -> bool {
 
 /// A prefix as the manifest has it.
 fn shown(prefix: &[Segment]) -> String {
+    if let [rest @ .., Segment::End] = prefix {
+        return format!("{}$", shown(rest));
+    }
     let segments: Vec<_> = prefix.iter().map(Segment::to_string).collect();
     format!("/{}", segments.join("/"))
 }

@@ -4,12 +4,12 @@
 //! are made, so that the vendor's limit is not met but kept. The state is a small value that the
 //! caller stores; it holds a few dozen numbers a window, whatever the limit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::rate_headers::RateHeaders;
-use crate::contract::RateWindow;
+use crate::contract::{RateWindow, ResourceSpec};
 use crate::world::Millis;
 
 /// Calls closer together than a window divided by this are counted as one slot, which leaves the
@@ -18,6 +18,26 @@ const SLOTS: i64 = 32;
 
 /// First and longest wait after a 429 that doesn't say how long.
 const BACKOFF: (Millis, Millis) = (1_000, 60_000);
+
+/// The windows under which each resource calls, and the name of what counts them: resources of one
+/// endpoint share them, because a vendor counts calls and not what they are for. Where they state
+/// different limits for the same time, the lowest holds.
+pub fn shared(resources: &[ResourceSpec]) -> BTreeMap<String, (String, Vec<RateWindow>)> {
+    let mut limits: BTreeMap<&str, BTreeMap<u32, u32>> = BTreeMap::new();
+    for resource in resources {
+        let windows = limits.entry(&resource.endpoint).or_default();
+        for window in &resource.rate_windows {
+            let calls = windows.entry(window.seconds).or_insert(window.calls);
+            *calls = (*calls).min(window.calls);
+        }
+    }
+    let of = |resource: &ResourceSpec| {
+        let windows = limits.get(resource.endpoint.as_str()).into_iter().flatten();
+        let windows = windows.map(|(&seconds, &calls)| RateWindow { calls, seconds }).collect();
+        (resource.name.clone(), (resource.endpoint.clone(), windows))
+    };
+    resources.iter().map(of).collect()
+}
 
 /// May a call be made now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +216,37 @@ mod tests {
         assert_eq!(windows.check(NOW + 4_000), Ready::At(NOW + 10_000));
         assert_eq!(windows.check(NOW + 9_999), Ready::At(NOW + 10_000));
         assert_eq!(windows.check(NOW + 10_000), Ready::Now);
+    }
+
+    #[test]
+    fn resources_of_one_endpoint_share_the_lowest_of_their_limits() {
+        let resource = |name: &str, endpoint: &str, limits: &[(u32, u32)]| ResourceSpec {
+            name: name.into(),
+            kind: "thing".into(),
+            primary_key: Vec::new(),
+            nature: crate::contract::Nature::State,
+            mode: crate::contract::SyncMode::Full,
+            cursor_strategy: String::new(),
+            page_limit: 1,
+            replay_policy: String::new(),
+            cadence: 0,
+            rate_windows: limits.iter().map(|&(calls, seconds)| RateWindow { calls, seconds }).collect(),
+            schema: "{}".into(),
+            endpoint: endpoint.into(),
+            slot: None,
+        };
+        let all = shared(&[
+            resource("a", "one", &[(10, 1), (100, 60)]),
+            resource("b", "one", &[(50, 60), (1_000, 3_600)]),
+            resource("c", "two", &[(7, 60)]),
+        ]);
+        let of = |name: &str| {
+            let (counted_as, windows) = &all[name];
+            (counted_as.as_str(), windows.iter().map(|w| (w.calls, w.seconds)).collect::<Vec<_>>())
+        };
+        assert_eq!(of("a"), ("one", vec![(10, 1), (50, 60), (1_000, 3_600)]));
+        assert_eq!(of("a"), of("b"));
+        assert_eq!(of("c"), ("two", vec![(7, 60)]));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Large remote files on the host's disk.
 //!
-//! A file is downloaded once, inflated if it is gzip, and then read by offset, in this unit and
-//! in later ones. It is named by the digest of what it is (endpoint and path), in a folder of its
-//! installation. A draft gets the name when it is whole, so that there never is half a file. All
-//! of this is a cache: nothing is synced, and what a crash leaves is swept at the next start. The
-//! directory is private, because files hold personal data.
+//! A file is downloaded once, unpacked if it is gzip or a zip archive of one file, and then read
+//! by offset, in this unit and in later ones. It is named by the digest of what it is (endpoint and
+//! path), in a folder of its installation. A draft gets the name when it is whole, so that there
+//! never is half a file. All of this is a cache: nothing is synced, and what a crash leaves is
+//! swept at the next start. The directory is private, because files hold personal data.
 
 mod content;
 mod download;

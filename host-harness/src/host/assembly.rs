@@ -9,10 +9,10 @@ use super::{Host, STORE_FILE, StartError, WebhookAddress};
 use crate::brevo::account::BASE_URL;
 use crate::config::{ConnectorConfig, Destination, HostConfig};
 use crate::connectors::{self, Connector, Plugins};
-use crate::contract::{Profile, RateWindow, Surface};
+use crate::contract::{Profile, Surface};
 use crate::delivery::{Delivery, DestinationOptions};
 use crate::egress::spool::Spool;
-use crate::egress::{Access, transport};
+use crate::egress::{Access, rate, transport};
 use crate::intake::{
     self, AllowedSenders, Intake, Parts as IntakeParts, Refused, Route, Routes, Verified, Verifier,
 };
@@ -165,15 +165,16 @@ fn install(
         spool: Some(spool),
         world: world.clone(),
     });
-    let windows: BTreeMap<String, Vec<RateWindow>> =
-        row.profile.resources.iter().map(|spec| (spec.name.clone(), spec.rate_windows.clone())).collect();
+    let limits = rate::shared(&row.profile.resources);
     Ok(Installed {
         row,
         settings: connector.settings_json.clone(),
         guest: Arc::new(plugin.clone()),
         outside: Box::new(move |resource| {
-            let windows = windows.get(resource).map_or(&[][..], Vec::as_slice);
-            Arc::new(access.unit(resource, windows, Limits::DEFAULT.wall))
+            let (counted_as, windows) = limits
+                .get(resource)
+                .map_or((resource, &[][..]), |(name, windows)| (name.as_str(), windows.as_slice()));
+            Arc::new(access.unit(counted_as, windows, Limits::DEFAULT.wall))
         }),
     })
 }

@@ -243,6 +243,7 @@ impl Problems {
         };
         let segment = |text: &str| match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
             Some(setting) => is_setting_path(setting).then(|| Segment::Setting(setting.to_owned())),
+            None if text == "*" => Some(Segment::Any),
             None => plain(text).then(|| Segment::Literal(text.to_owned())),
         };
         let segments = |prefix: &String| -> Option<Vec<Segment>> {
@@ -250,7 +251,10 @@ impl Problems {
             if rest.is_empty() {
                 return Some(Vec::new());
             }
-            rest.split('/').map(segment).collect()
+            let (rest, end) = rest.strip_suffix('$').map_or((rest, false), |rest| (rest, true));
+            let mut segments = rest.split('/').map(segment).collect::<Option<Vec<_>>>()?;
+            segments.extend(end.then_some(Segment::End));
+            Some(segments)
         };
         let read: Vec<_> = prefixes.iter().map(segments).collect();
         if read.is_empty() || read.iter().any(Option::is_none) {
@@ -259,7 +263,8 @@ impl Problems {
                 &format!("{path}.paths"),
                 "there is no path prefix, or one that is not plain segments".into(),
                 "Write prefixes such as `/v1/fileimports`, without escapes, dots-only or empty segments; \
-                 `{setting.path}` may stand for a whole segment.",
+                 `{setting.path}` may stand for a whole segment, `*` for any one, and a `$` at the end says that \
+                 nothing follows.",
             );
         }
         read.into_iter().flatten().collect()

@@ -124,7 +124,7 @@ fn subscriptions_refuse_in_words_of_their_own() {
 #[test]
 fn dashboards_lead_to_charts_and_their_data() {
     let moengage = start();
-    let client = Client::moengage(&moengage, "campaigns-key");
+    let client = Client::moengage(&moengage, "data-key");
     let get = |path: &str| client.get(&format!("{DASHBOARDS}{path}"));
     let listed = get("").json();
     assert_eq!(listed["data"][0], json!({"_id": "63ede292b4c6a68b18c2c93f", "name": "Acquisition Overview"}));
@@ -164,7 +164,7 @@ fn dashboards_lead_to_charts_and_their_data() {
 #[test]
 fn a_chart_of_an_exhausted_month_is_a_428() {
     let moengage = start();
-    let client = Client::moengage(&moengage, "campaigns-key");
+    let client = Client::moengage(&moengage, "data-key");
     moengage.set_readings(Readings { chart_quota: Some(1), ..Readings::default() });
     let chart =
         || client.get(&format!("{DASHBOARDS}/63ede292b4c6a68b18c2c93f/charts/67f9d9df279348ecdc84415f"));

@@ -5,6 +5,8 @@ mod client;
 mod receiver;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use client::Client;
@@ -277,7 +279,14 @@ fn what_follows_a_failed_run_is_settable() {
 
 #[test]
 fn a_schedule_runs_in_host_time_and_cools_off() {
-    let receiver = Receiver::start(|_| Answer { after: Duration::from_millis(200), ..Answer::json(200) });
+    let gate = Arc::new(AtomicBool::new(false));
+    let opens = gate.clone();
+    let receiver = Receiver::start(move |_| {
+        while !opens.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Answer::json(200)
+    });
     // A day in 0.86 s, half an hour in 18 ms.
     let options = Options { scale: Scale::from_now(100_000.0), ..Options::default() };
     let moengage = MoEngage::start(options).unwrap();
@@ -287,6 +296,7 @@ fn a_schedule_runs_in_host_time_and_cools_off() {
     sync.put(members(1..2));
     assert_eq!(sync.members().len(), 1, "a run is in process");
     assert_eq!(sync.run(RunKind::AdHoc), Err(NotNow::Running));
+    gate.store(true, Ordering::Relaxed);
     assert!(sync.wait(WAIT));
     sync.schedule(Duration::from_secs(86_400));
     let until = std::time::Instant::now() + WAIT;

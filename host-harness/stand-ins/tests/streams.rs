@@ -109,6 +109,28 @@ fn a_batch_that_waits_for_its_retry_holds_nobody_up() {
 }
 
 #[test]
+fn what_falls_into_a_pause_is_lost() {
+    let receiver = Receiver::start(|_| 200_u16);
+    let moengage = moengage();
+    let stream = moengage.stream(Target::new(&receiver.url("/streams"))).unwrap();
+    stream.push([batch(1)]);
+    stream.pause(true);
+    stream.push([batch(2), batch(3)]);
+    stream.pause(false);
+    stream.push([batch(4)]);
+    assert!(stream.wait(WAIT));
+    let progress = stream.progress();
+    assert_eq!((progress.pushed, progress.acked, progress.dropped), (4, 2, 2));
+    assert_eq!(stream.lost().keys().copied().collect::<Vec<_>>(), [1, 2]);
+    let came: BTreeSet<String> = receiver
+        .received()
+        .iter()
+        .map(|request| request.json()["events"][0]["event_uuid"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(came, BTreeSet::from(["1".to_owned(), "4".to_owned()]));
+}
+
+#[test]
 fn a_rate_is_kept() {
     let receiver = Receiver::start(|_| 200_u16);
     let moengage = moengage();

@@ -79,7 +79,7 @@ tenants:
         keys: {{ data: "${{T_DATA}}" }}
         webhook: {{ auth: basic, user: tajo, secret: "${{T_WEBHOOK}}" }}
         sync: {{ contacts: true, events: true, consent: true }}
-        endpoints: {{ data: "{}" }}
+        endpoints: {{ "*": "{}" }}
 "#,
             self.brevo.url(),
             self.moengage.url()

@@ -25,12 +25,36 @@ pub const FOLDER: &str = "events_acme";
 pub const DB_NAME: &str = "Acme";
 const REGION: &str = "eu-central-1";
 
+/// What is read by default beside campaigns, and not in the plain world.
+pub const LISTS: [&str; 18] = [
+    "segments",
+    "campaign_stats",
+    "campaign_children",
+    "flows",
+    "flow_versions",
+    "email_templates_v1",
+    "email_templates",
+    "sms_templates",
+    "push_templates",
+    "on_site_templates",
+    "in_app_templates",
+    "content_blocks",
+    "business_events",
+    "offers",
+    "locales",
+    "subscription_categories",
+    "coupon_lists",
+    "file_imports",
+];
+
 /// How a world differs from the plain one.
 pub struct Setting {
     /// Host seconds in a real second.
     pub factor: f64,
     /// Under `connectors.moengage.options`.
     pub options: Value,
+    /// Under `connectors.moengage.sync`.
+    pub sync: Value,
     /// What holds the export files.
     pub storage: Storage,
     /// Under `connectors.moengage`, beside the rest or in its place.
@@ -44,6 +68,7 @@ impl Default for Setting {
         Self {
             factor: 600.0,
             options: json!({ "profile_refresh": "1h" }),
+            sync: Value::Object(LISTS.iter().map(|list| ((*list).to_owned(), json!(false))).collect()),
             storage: Storage::S3 { region: REGION.into() },
             more: json!({}),
             record_exchanges: false,
@@ -80,12 +105,15 @@ impl World {
         let vendor = moengage.url();
         let mut connector = json!({
             "enabled": true, "workspace_id": WORKSPACE, "data_center": "01", "environment": "live",
-            "keys": { "data": "${DATA_KEY}", "campaigns": "${CAMPAIGNS_KEY}" },
+            "keys": {
+                "data": "${DATA_KEY}", "campaigns": "${CAMPAIGNS_KEY}", "segmentation": "${SEGMENTATION_KEY}"
+            },
             "webhook": { "auth": "basic", "user": "tajo", "secret": "${HOOK}" },
             "exports": exports,
             "field_mapping": { "plan": "PLAN" },
             "options": setting.options,
-            "endpoints": { "data": vendor, "campaigns": vendor, "users": vendor, "segmentation": vendor, endpoint: bucket.url() }
+            "sync": setting.sync,
+            "endpoints": { "*": vendor, endpoint: bucket.url() }
         });
         connector.as_object_mut().unwrap().extend(setting.more.as_object().unwrap().clone());
         // JSON is YAML as well.

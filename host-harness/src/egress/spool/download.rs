@@ -344,7 +344,13 @@ impl From<Fault> for Error {
         match fault {
             Fault::Disk(error) => disk(error),
             Fault::TooLarge => refused("object-too-large", "the file is larger than it may be"),
-            Fault::Broken => refused("object-broken", "the file is not the gzip that it claims to be"),
+            Fault::Broken => {
+                refused("object-broken", "the file is not the gzip or the archive that it claims to be")
+            }
+            Fault::Archive(what) => refused(
+                "object-archive",
+                &format!("the file is an archive, but not of one plain file: {what}"),
+            ),
             Fault::Encoding => refused("bad-answer", "the file has an encoding that was not asked for"),
             Fault::Changed => refused("object-changed", "the file has changed; begin it anew"),
         }

@@ -3,7 +3,7 @@
 //! that a power cut shortened is no file.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,8 +79,20 @@ impl Draft {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
         let path = home.join(format!("{DRAFT}{}-{unique}", std::process::id()));
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { file, path: Some(path), size: 0, hash: hashed.then(Sha256::new) })
+    }
+
+    /// Another one beside it, for what is unpacked from it.
+    pub fn sibling(&self) -> io::Result<Self> {
+        let home = self.path.as_deref().and_then(Path::parent);
+        Self::new(home.ok_or(io::ErrorKind::NotFound)?, self.hash.is_some())
+    }
+
+    /// What was written, from its begin. Nothing more may be written.
+    pub fn reader(&mut self) -> io::Result<&File> {
+        self.file.rewind()?;
+        Ok(&self.file)
     }
 
     /// Bytes so far.

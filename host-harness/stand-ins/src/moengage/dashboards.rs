@@ -10,8 +10,8 @@ use super::rows::{Held, Table, only, without};
 use super::workspace::Workspace;
 use crate::http::Reply;
 
-/// The OpenAPI file of analytics names the Data key: see [`super::Readings::keys`].
-const KEY: Key = Key { family: Family::Campaigns, permission: "" };
+/// The OpenAPI file of analytics names this key, others another: see [`super::Readings::keys`].
+const KEY: Key = Key { family: Family::Data, permission: "" };
 
 /// No window is documented, but a quota of a month: see [`super::Readings::chart_quota`].
 const READS: Limit = Limit { name: "dashboards", windows: &[] };

@@ -18,7 +18,7 @@ const ONE: &str = "/v2/email-templates/{id}";
 const PAGE: u64 = 20;
 
 /// The documents name another one too: see [`super::Readings::keys`].
-const KEY: Key = Key { family: Family::Campaigns, permission: "" };
+const KEY: Key = Key { family: Family::Data, permission: "" };
 const ENVELOPE: Envelope = Envelope::plain(refused);
 /// moengage: OpenAPI file 1 of e-mail templates: "sum of all the API requests".
 const LIMIT: Limit =

@@ -114,6 +114,7 @@ struct State {
     lost: BTreeMap<u64, Batch>,
     /// Host time at which the next first attempt may be made.
     next_at: f64,
+    paused: bool,
     stopped: bool,
 }
 
@@ -156,7 +157,8 @@ impl Stream {
         Ok(Self { shared, runtime })
     }
 
-    /// Queues batches. After [`Self::stop`] they are not taken.
+    /// Queues batches. While the stream is paused they are given up at once; after
+    /// [`Self::stop`] they are not taken.
     pub fn push(&self, batches: impl IntoIterator<Item = Batch>) {
         for batch in batches {
             let number = {
@@ -165,7 +167,14 @@ impl Stream {
                     return;
                 }
                 state.progress.pushed += 1;
-                state.progress.pushed - 1
+                let number = state.progress.pushed - 1;
+                if state.paused {
+                    state.progress.dropped += 1;
+                    state.progress.events_dropped += batch.events as u64;
+                    state.lost.insert(number, batch);
+                    continue;
+                }
+                number
             };
             self.runtime.spawn(self.shared.clone().deliver(number, batch));
         }
@@ -204,6 +213,12 @@ impl Stream {
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
+    }
+
+    /// Pauses the stream, or lets it go on. moengage: same page: what falls into a pause is never
+    /// delivered. What was queued before keeps its attempts; that is not documented.
+    pub fn pause(&self, paused: bool) {
+        self.shared.hold().paused = paused;
     }
 
     /// Makes no further attempt; an exchange under way ends by itself.

@@ -15,8 +15,9 @@
 //! behind it, two pages further on that are both empty, and the last known row once more with
 //! still nothing behind it.
 
-use super::{digest, page};
-use crate::json::{Object, Scalar};
+use super::super::{digest, page};
+use super::{Digests, End, MOST_PAGES, Repeating, TOO_MANY_PAGES};
+use crate::json::Object;
 
 /// Rows that are remembered. More than the longest step back, so that going back finds them.
 const REMEMBERED: usize = 64;
@@ -33,9 +34,6 @@ const MOST_STALE: u32 = 8;
 
 /// Rows whose order makes up a mark. See [`Walk::passes_mark`].
 const MARK_ROWS: usize = 4;
-
-/// Pages of one run.
-const MOST_PAGES: u32 = 4_000;
 
 /// No list that can be read within [`MOST_PAGES`] is longer.
 const LAST_POSITION: u64 = 1_000_000;
@@ -68,19 +66,6 @@ pub struct Turn {
     /// Whether and how the run ends with it.
     pub end: Option<End>,
 }
-
-/// How a run ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Everything was read.
-    Complete,
-    /// Why it was cut short, one sentence.
-    Truncated(&'static str),
-}
-
-/// The list repeats itself: the vendor ignores the page, or its pages go round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repeating;
 
 /// Why a run can't prove that it saw everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +206,7 @@ impl Walk {
         self.pages += 1;
         let mut turn = self.look_at(window, rows, budget)?;
         if turn.end.is_none() && self.pages >= MOST_PAGES {
-            turn.end = Some(End::Truncated("The list has more pages than one run may read."));
+            turn.end = Some(End::Truncated(TOO_MANY_PAGES));
         }
         Ok(turn)
     }
@@ -372,21 +357,4 @@ impl Walk {
 
 impl Turn {
     const NOTHING: Self = Self { rows: Vec::new(), end: None };
-}
-
-/// Digests, in JSON as one text of 16 hexadecimal digits each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Digests(Vec<u64>);
-
-impl Digests {
-    fn write(&self) -> String {
-        self.0.iter().map(|digest| format!("{digest:016x}")).collect()
-    }
-
-    fn read(walk: &Object<'_>, key: &str) -> Option<Self> {
-        let Some(text) = walk.get(key) else { return Some(Self::default()) };
-        let text = Scalar::text(text)?;
-        let parse = |digits: &[u8]| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-        text.as_bytes().chunks(16).map(parse).collect::<Option<_>>().map(Self)
-    }
 }
