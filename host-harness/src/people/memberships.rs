@@ -77,6 +77,10 @@ impl Word {
 
 /// Folds one word into what is known.
 pub fn say(tx: &Transaction<'_>, list: &List, person: PersonId, word: &Word) -> Result<Outcome, StoreError> {
+    // Whoever was a member when the full run that holds began was named by it.
+    if word.member && list.holds_since.is_some_and(|since| word.at < since) {
+        return Ok(Outcome::Lost);
+    }
     let generation = if word.member { list.generation_at(word.at) } else { 0 };
     let Some(known) = get(tx, list.id, person)? else {
         let first = Membership {

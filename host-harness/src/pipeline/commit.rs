@@ -229,7 +229,7 @@ pub(super) fn trusted_time(record: &Record, received_at: Millis, policy: &Policy
         Some(at) if record.occurred.trust == TimeTrust::Vendor && at > 0 && at <= latest => {
             TrustedTime { at, trusted: true }
         }
-        Some(at) if record.occurred.trust == TimeTrust::Arrival && at > 0 && at <= received_at => {
+        Some(at) if record.occurred.trust == TimeTrust::Arrival && at > 0 && at <= latest => {
             TrustedTime { at, trusted: false }
         }
         _ => TrustedTime { at: received_at, trusted: false },

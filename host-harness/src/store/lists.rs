@@ -24,6 +24,7 @@ pub struct List {
     pub generation: i64,
     pub last_generation: i64,
     pub filling_since: Option<Millis>,
+    pub holds_since: Option<Millis>,
     pub heard_at: Millis,
     pub stopped_code: Option<String>,
     pub retry_at: Option<Millis>,
@@ -213,6 +214,7 @@ pub fn begin_generation(tx: &Transaction<'_>, id: i64, now: Millis) -> Result<()
 pub fn end_generation(tx: &Transaction<'_>, id: i64, holds: bool) -> Result<(), StoreError> {
     tx.execute(
         "UPDATE list SET generation = CASE WHEN ?2 THEN last_generation ELSE generation END,
+                holds_since = CASE WHEN ?2 THEN filling_since ELSE holds_since END,
                 filling_since = NULL WHERE id = ?1",
         params![id, holds],
     )?;
@@ -278,7 +280,7 @@ pub fn stop(tx: &Transaction<'_>, id: i64, code: &str) -> Result<(), StoreError>
 }
 
 const COLUMNS: &str = "id, destination, key, name, folder, brevo_id, inert, generation, last_generation, \
-                       filling_since, heard_at, stopped_code, retry_at, failures, creating_at";
+                       filling_since, heard_at, stopped_code, retry_at, failures, creating_at, holds_since";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<List> {
     Ok(List {
@@ -297,5 +299,6 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<List> {
         retry_at: row.get(12)?,
         failures: row.get(13)?,
         creating_at: row.get(14)?,
+        holds_since: row.get(15)?,
     })
 }

@@ -11,6 +11,7 @@ CREATE TABLE list (
   generation      INTEGER NOT NULL DEFAULT 1, -- the full run that holds
   last_generation INTEGER NOT NULL DEFAULT 1, -- numbers are not used again
   filling_since   INTEGER,                  -- a new generation is being filled since; null: none is
+  holds_since     INTEGER,                  -- when the full run that holds began; null: none was confirmed
   heard_at        INTEGER NOT NULL,         -- when anything about it last came, to the minute
   stopped_code    TEXT,                     -- why nothing is delivered to it until an operator's word
   retry_at        INTEGER,                  -- not to be looked for at Brevo before

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use host_harness::config::{Plan, UnknownConsent};
 use host_harness::contract::*;
+use host_harness::delivery::{Delivery, DestinationOptions};
 use host_harness::pipeline::{Guest, Installed, Outside, Pipeline, Policy, Step};
 use host_harness::store::installations::{self, Installation, NewInstallation};
 use host_harness::store::journal::{GroupCommit, Journal, RawDelivery};
@@ -108,6 +110,46 @@ pub struct TestHost {
     pub installation: Installation,
     guest: Arc<Scripted>,
     _directory: tempfile::TempDir,
+}
+
+/// A delivery to Brevo's stand-in under the test's clock, as after a start of the process. The
+/// stand-in must be without rate limits: its clock is another one.
+pub fn delivery(host: &TestHost, brevo: &stand_ins::brevo::Brevo) -> Delivery {
+    let key = brevo.api_key().to_owned();
+    let world = World {
+        clock: host.clock.clone(),
+        random: Arc::new(Seeded(AtomicU64::new(11))),
+        transport: host_harness::egress::transport::network(),
+    };
+    let options = DestinationOptions {
+        destination: host.installation.destination,
+        base_url: format!("{}/v3", brevo.url()),
+        api_key: Arc::new(move || Some(key.clone().into())),
+        allow_private: true,
+        plan: Plan::Extended,
+        limits: BTreeMap::new(),
+        unknown_consent: UnknownConsent::Hold,
+        create_attributes: true,
+        targets: vec![(host.installation.id, host.installation.profile.targets.clone())],
+        policy: host_harness::delivery::Policy::default(),
+    };
+    let delivery = Delivery::new(host.store.clone(), world, options).unwrap();
+    delivery.recover().unwrap();
+    delivery
+}
+
+/// Delivers until nothing is left to be done by itself, and moves the clock to whatever is due next.
+pub fn deliver_all(host: &TestHost, delivery: &Delivery) {
+    for _ in 0..20_000 {
+        match delivery.step().unwrap() {
+            host_harness::delivery::Step::Worked => {}
+            host_harness::delivery::Step::Idle(Some(next)) => {
+                host.clock.advance((next - host.clock.now()).max(1));
+            }
+            host_harness::delivery::Step::Idle(None) => return,
+        }
+    }
+    panic!("delivery never comes to rest");
 }
 
 impl TestHost {
@@ -382,6 +424,33 @@ pub fn contact(who: &Person, observation: &str, at: Millis, attributes: Value) -
     let payload = json!({ "attributes": attributes });
     let actions = vec![action("contact", "brevo/upsert-contact", who, payload, None)];
     MappedRecord { record, mapping: Ok(Mapping::Actions(actions)) }
+}
+
+/// A word about a list, as a chunk of an execution says it: the time is the execution's.
+pub fn membership(
+    who: &Person,
+    list: &Value,
+    member: bool,
+    execution: &str,
+    at: Millis,
+    provenance: Provenance,
+) -> MappedRecord {
+    let key = who.external_id.clone().or_else(|| who.aliases.first().map(|alias| alias.value.clone()));
+    let record = Record {
+        id: format!("scripted:ws:membership:sync/{}", key.unwrap_or_default()),
+        kind: "membership".into(),
+        nature: Nature::State,
+        subject: Subject::Person(who.clone()),
+        observation: Observation { id: execution.into(), rank: 10 },
+        occurred: Occurrence { at: Some(at), trust: TimeTrust::Arrival },
+        body: json!({ "member": member }).to_string(),
+        provenance,
+    };
+    let name = if member { "brevo/join-list" } else { "brevo/leave-list" };
+    MappedRecord {
+        record,
+        mapping: Ok(Mapping::Actions(vec![action("list", name, who, list.clone(), None)])),
+    }
 }
 
 /// A consent signal as an event of its own.
