@@ -108,7 +108,9 @@ fn what_is_refused_has_a_code_and_never_a_key() {
     assert_eq!(unknown.code, "object-status-400");
     assert!(!format!("{refused:?}{unknown:?}").contains("-key"));
     bench.put("two.zip", zip([("a.csv", &b"1"[..]), ("b.csv", b"2")]));
-    assert_eq!(bench.report("two.zip").unwrap_err().code, "object-archive");
+    let two = bench.report("two.zip").unwrap_err();
+    assert_eq!(two.code, "object-broken");
+    assert!(two.message.contains("more than one entry"), "{}", two.message);
     // Another workspace's reports are no path of the manifest.
     let denied = bench.read(&["campaign_reports", "rest_api", "OTHER", "two.zip"]).unwrap_err();
     assert!(!denied.request_sent, "{denied:?}");

@@ -63,7 +63,8 @@ fn s14_archives_that_are_more_than_one_plain_file_are_refused() {
     ] {
         bench.server.put(&format!("/acme/{name}"), entry(body));
         let refused = bench.content(name).unwrap_err();
-        assert_eq!(refused.code, "object-archive", "{name}: {}", refused.message);
+        assert_eq!(refused.code, "object-broken", "{name}: {}", refused.message);
+        assert!(refused.message.contains("not of one plain file"), "{name}: {}", refused.message);
         assert!(!refused.message.contains("csv"), "no name out of the file: {}", refused.message);
     }
     assert!(bench.files("").is_empty(), "nothing is kept of them");

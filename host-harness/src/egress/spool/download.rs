@@ -348,7 +348,7 @@ impl From<Fault> for Error {
                 refused("object-broken", "the file is not the gzip or the archive that it claims to be")
             }
             Fault::Archive(what) => refused(
-                "object-archive",
+                "object-broken",
                 &format!("the file is an archive, but not of one plain file: {what}"),
             ),
             Fault::Encoding => refused("bad-answer", "the file has an encoding that was not asked for"),
