@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use host_harness::host::Units;
 use host_harness::operate::status::{InstallationStatus, Status};
 use host_harness::pipeline::Step;
-use host_harness::store::runs::{backfill_key, resource_key};
+use host_harness::store::runs::{Run, backfill_key, resource_key};
 use host_harness::store::{Store, StoreError, jobs};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sources::*;
 use stand_ins::moengage::exports::{ExportOptions, export_files};
 use stand_ins::moengage::generator::Generator;
-use stand_ins::moengage::{Access, Campaign, Family};
+use stand_ins::moengage::{Access, Campaign, Family, Readings};
 
 const CAMPAIGNS: &str = "campaigns.key";
 const DAY: i64 = 86_400_000;
@@ -211,6 +211,50 @@ fn n17_a_missing_permission_is_named_and_stops_the_one_resource_until_it_is_gran
     assert!(status_of(units.store(), units.now()).key_pauses.is_empty());
     assert_eq!(letters(units.store()), BTreeMap::from([("key-lacks-permission".to_owned(), 1)]));
     assert!(sums(units.store()).0.dead_letters.is_empty());
+}
+
+/// A world at real speed, so that no key is tried again by itself, in which the campaign key opens
+/// flows as well.
+fn world_with_flows() -> World {
+    let mut setting = Setting { factor: 1.0, ..Setting::default() };
+    setting.sync["flows"] = json!(true);
+    World::with(&setting)
+}
+
+fn read(units: &Units, resource: &str) -> Run {
+    sync(units.store(), resource, units.now());
+    finish(units, &resource_key(resource))
+}
+
+#[test]
+fn n17_a_key_that_one_family_refuses_stops_that_family_only() {
+    let world = world_with_flows();
+    // The documents and what others saw disagree about the key of some families.
+    let keys = BTreeMap::from([("/v5/flows/search".to_owned(), Family::Data)]);
+    world.moengage.set_readings(Readings { keys, ..Readings::default() });
+    let units = world.units();
+    assert_eq!(read(&units, "flows").code.as_deref(), Some("key-not-for-this"));
+    let pauses = status_of(units.store(), units.now()).key_pauses;
+    assert_eq!(pauses.len(), 1);
+    assert_eq!((pauses[0].slot.as_str(), pauses[0].scope.as_deref()), ("campaigns", Some("flows")));
+    assert_eq!(pauses[0].resources, ["flows"]);
+    assert_eq!(read(&units, "campaigns").result.as_deref(), Some("complete"));
+    assert_eq!(letters(units.store()), BTreeMap::from([("key-not-for-this".to_owned(), 1)]));
+}
+
+#[test]
+fn n16_a_refused_key_stops_everything_that_needs_it() {
+    let world = world_with_flows();
+    world.moengage.set_key(Family::Campaigns, Some("another".into()));
+    let units = world.units();
+    assert_eq!(read(&units, "campaigns").code.as_deref(), Some("key-refused"));
+    sync(units.store(), "flows", units.now());
+    let flows = || world.moengage.journal().of("POST", "/v5/flows/search").count();
+    let calm = Instant::now();
+    until(&units, PATIENCE, "a moment", || calm.elapsed() > Duration::from_millis(50));
+    assert_eq!(flows(), 0, "nobody asks with a key that is known to be refused");
+    let waiting = run(units.store(), &resource_key("flows"));
+    assert_eq!((waiting.result, waiting.waits_for_key.as_deref()), (None, Some("campaigns")));
 }
 
 /// What an operator runs, and what it says.
