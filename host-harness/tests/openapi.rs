@@ -440,7 +440,7 @@ fn the_description_names_exactly_the_webhooks_that_the_connector_takes() {
 }
 
 /// What a list of deviations leaves over, and entries of the list that were not met.
-fn left<'a>(found: Vec<Value>, allowed: &'a [Deviation]) -> (Vec<Value>, BTreeSet<&'a Deviation>) {
+fn left(found: Vec<Value>, allowed: &[Deviation]) -> (Vec<Value>, BTreeSet<&Deviation>) {
     let mut unmet: BTreeSet<&Deviation> = allowed.iter().collect();
     let rest = found.into_iter().filter(|one| {
         let excuse = allowed.iter().filter(|deviation| deviation.excuses(one)).collect::<Vec<_>>();
