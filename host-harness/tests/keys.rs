@@ -247,14 +247,17 @@ fn n16_a_refused_key_stops_everything_that_needs_it() {
     let world = world_with_flows();
     world.moengage.set_key(Family::Campaigns, Some("another".into()));
     let units = world.units();
-    assert_eq!(read(&units, "campaigns").code.as_deref(), Some("key-refused"));
-    sync(units.store(), "flows", units.now());
-    let flows = || world.moengage.journal().of("POST", "/v5/flows/search").count();
+    for resource in ["campaigns", "flows"] {
+        sync(units.store(), resource, units.now());
+    }
+    let waits = |resource: &str| run(units.store(), &resource_key(resource)).waits_for_key;
+    until(&units, PATIENCE, "a refusal", || waits("campaigns").is_some() && waits("flows").is_some());
     let calm = Instant::now();
     until(&units, PATIENCE, "a moment", || calm.elapsed() > Duration::from_millis(50));
-    assert_eq!(flows(), 0, "nobody asks with a key that is known to be refused");
-    let waiting = run(units.store(), &resource_key("flows"));
-    assert_eq!((waiting.result, waiting.waits_for_key.as_deref()), (None, Some("campaigns")));
+    assert_eq!([waits("campaigns"), waits("flows")], [Some("campaigns".into()), Some("campaigns".into())]);
+    let asked = ["/v5/campaigns/search", "/v5/flows/search"];
+    let asked: usize = asked.iter().map(|path| world.moengage.journal().of("POST", path).count()).sum();
+    assert_eq!(asked, 1, "nobody asks with a key that is known to be refused");
 }
 
 /// What an operator runs, and what it says.
