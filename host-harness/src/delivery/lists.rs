@@ -191,9 +191,17 @@ impl Delivery {
         let known = self.store.read(|tx| memberships::get(tx, list.id, person))?;
         if known.is_some_and(|known| known.wanted != join) {
             // A join that arrived late must not outlast the leave that came after it.
-            let undo = join && is_in;
-            if undo && self.change_one(work, &list, id, false, contact)? == RowResult::Done {
-                work.in_list = Some(false);
+            if join && is_in {
+                let now = self.world.now();
+                match self.change_one(work, &list, id, false, contact)? {
+                    RowResult::Done => work.in_list = Some(false),
+                    // The leave may be over already, so nothing else would look again.
+                    RowResult::Nothing => return Ok(self.retry(&work.action, change_refused(), now)),
+                    RowResult::Unknown => {
+                        let letter = Letter::of(Kind::OutcomeUnknown.rule());
+                        return Ok(self.retry(&work.action, letter, now));
+                    }
+                }
             }
             return Ok(superseded(join));
         }

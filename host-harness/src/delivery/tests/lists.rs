@@ -310,6 +310,28 @@ fn a_join_that_arrives_after_the_leave_is_undone() {
 }
 
 #[test]
+fn undoing_a_late_join_is_not_over_before_brevo_says_so() {
+    let unclear = Fault::Answer(201, vec![], "{}".into());
+    let refused = Fault::Answer(400, vec![], r#"{"code":"invalid_parameter","message":"no"}"#.into());
+    for fault in [unclear, refused, Fault::RequestLost] {
+        let bench = Bench::new();
+        let contacts = at_brevo(&bench, &[ada()]);
+        let list = bench.brevo.state().list("VIP", "Old");
+        let vip = numbered(list);
+        bench.brevo.fault("POST /contacts/lists/{id}/contacts/add", Fault::RequestLost);
+        let join = bench.join(&ada(), &vip);
+        bench.run_until(bench.now() + MINUTE);
+        bench.leave(&ada(), &vip);
+        bench.run_until(bench.now() + MINUTE);
+        bench.brevo.state().contacts.get_mut(&contacts[0]).unwrap().lists.insert(list);
+        bench.brevo.fault("POST /contacts/lists/{id}/contacts/remove", fault.clone());
+        bench.run();
+        bench.assert_end(join, State::Superseded, "newer-leave");
+        assert!(bench.brevo.state().members(list).is_empty(), "{fault:?}");
+    }
+}
+
+#[test]
 fn a_join_that_brevo_never_answers_waits_for_a_person_in_the_end() {
     let bench = Bench::new();
     at_brevo(&bench, &[ada()]);
