@@ -3,19 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod rates;
+
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use host_harness::contract::http::{Error, Method, Request, Response};
 use host_harness::egress::spool::Spool;
 use host_harness::egress::transport::network;
-use host_harness::egress::{Access, Egress, RateStore};
+use host_harness::egress::{Access, Egress};
 use host_harness::manifest::Manifest;
 use host_harness::secrets::SlotSecrets;
 use host_harness::world::{SystemClock, SystemRandom, TimeScale, World};
 use proptest::prelude::*;
+use rates::Rates;
 use serde_json::json;
 use stand_ins::bucket::{Bucket, Options, Permission, Storage};
 use stand_ins::clock::Scale;
@@ -37,17 +40,6 @@ const MANIFEST: &str = r#"{ "connector": "example", "contract": "0.1.0", "reques
         "exports-https": { "methods": ["GET"], "paths": ["/"],
             "auth": { "basic": { "user": "exports.user", "slot": "exports" } },
             "purpose": "Reads files." } } }"#;
-
-#[derive(Default)]
-struct Rates(Mutex<BTreeMap<String, String>>);
-
-impl RateStore for Rates {
-    fn update(&self, bucket: &str, change: &mut dyn FnMut(Option<&str>) -> String) {
-        let mut states = self.0.lock().unwrap();
-        let state = change(states.get(bucket).map(String::as_str));
-        states.insert(bucket.to_owned(), state);
-    }
-}
 
 /// A store and a host that reads it.
 struct Bench {

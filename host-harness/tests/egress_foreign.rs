@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod foreign;
+mod rates;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -14,10 +15,11 @@ use foreign::ForeignS3;
 use host_harness::contract::http::{Error, Method, Request, Response};
 use host_harness::egress::spool::Spool;
 use host_harness::egress::transport::network;
-use host_harness::egress::{Access, Egress, RateStore};
+use host_harness::egress::{Access, Egress};
 use host_harness::manifest::Manifest;
 use host_harness::secrets::SlotSecrets;
 use host_harness::world::{SystemClock, SystemRandom, TimeScale, World};
+use rates::Rates;
 use serde_json::json;
 
 const MANIFEST: &str = r#"{ "connector": "example", "contract": "0.1.0", "request-id-header": "x-request-id",
@@ -29,17 +31,6 @@ const MANIFEST: &str = r#"{ "connector": "example", "contract": "0.1.0", "reques
 const BUCKET: &str = "acme-moengage";
 const KEY: &str = "AKIAFOREIGN";
 const SECRET: &str = "a secret/with+signs=";
-
-#[derive(Default)]
-struct Rates(Mutex<BTreeMap<String, String>>);
-
-impl RateStore for Rates {
-    fn update(&self, bucket: &str, change: &mut dyn FnMut(Option<&str>) -> String) {
-        let mut states = self.0.lock().unwrap();
-        let state = change(states.get(bucket).map(String::as_str));
-        states.insert(bucket.to_owned(), state);
-    }
-}
 
 struct Bench {
     server: ForeignS3,

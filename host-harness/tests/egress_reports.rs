@@ -3,17 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod rates;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use host_harness::contract::http::Error;
+use host_harness::egress::Access;
 use host_harness::egress::spool::Spool;
 use host_harness::egress::transport::network;
-use host_harness::egress::{Access, RateStore};
 use host_harness::manifest::Manifest;
 use host_harness::secrets::SlotSecrets;
 use host_harness::world::{SystemClock, SystemRandom, TimeScale, World};
+use rates::Rates;
 use serde_json::json;
 use stand_ins::moengage::{MoEngage, Options, Report, zip};
 
@@ -25,17 +28,6 @@ const MANIFEST: &str = r#"{ "connector": "example", "contract": "0.1.0", "reques
             "parts": [ { "setting": "workspace_id" }, { "literal": "|" }, { "path": "last" },
                        { "literal": "|" }, "slot" ] } },
         "purpose": "Reads reports." } } }"#;
-
-#[derive(Default)]
-struct Rates(Mutex<BTreeMap<String, String>>);
-
-impl RateStore for Rates {
-    fn update(&self, bucket: &str, change: &mut dyn FnMut(Option<&str>) -> String) {
-        let mut states = self.0.lock().unwrap();
-        let state = change(states.get(bucket).map(String::as_str));
-        states.insert(bucket.to_owned(), state);
-    }
-}
 
 struct Bench {
     moengage: MoEngage,

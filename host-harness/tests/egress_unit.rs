@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod rates;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::path::Path;
@@ -12,12 +14,13 @@ use std::time::Duration;
 use host_harness::contract::RateWindow;
 use host_harness::contract::http::{Error, ErrorKind, Method, Request};
 use host_harness::egress::spool::Spool;
-use host_harness::egress::{Access, Egress, RateStore};
+use host_harness::egress::{Access, Egress};
 use host_harness::manifest::Manifest;
 use host_harness::secrets::SlotSecrets;
 use host_harness::world::{
     Clock, HttpRequest, HttpResponse, Millis, Random, Transport, TransportError, TransportErrorKind, World,
 };
+use rates::Rates;
 use serde_json::json;
 
 const START: Millis = 1_795_435_200_000;
@@ -57,17 +60,6 @@ impl Transport for Script {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
         self.asked.lock().unwrap().push(request.clone());
         self.answers.lock().unwrap().pop_front().expect("an answer for every call")
-    }
-}
-
-#[derive(Default)]
-struct Rates(Mutex<BTreeMap<String, String>>);
-
-impl RateStore for Rates {
-    fn update(&self, bucket: &str, change: &mut dyn FnMut(Option<&str>) -> String) {
-        let mut states = self.0.lock().unwrap();
-        let state = change(states.get(bucket).map(String::as_str));
-        states.insert(bucket.to_owned(), state);
     }
 }
 

@@ -6,6 +6,8 @@ mod archives;
 mod cuts;
 mod faults;
 mod files;
+#[path = "../rates/mod.rs"]
+mod rates;
 mod server;
 #[path = "../signatures/mod.rs"]
 mod signatures;
@@ -14,16 +16,17 @@ mod units;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use host_harness::contract::http::{Error, Method, Request};
 use host_harness::egress::spool::Spool;
 use host_harness::egress::transport::network;
-use host_harness::egress::{Access, Egress, RateStore};
+use host_harness::egress::{Access, Egress};
 use host_harness::manifest::Manifest;
 use host_harness::secrets::SlotSecrets;
 use host_harness::world::{SystemClock, SystemRandom, TimeScale, World};
+use rates::Rates;
 use serde_json::json;
 use server::{SECRET, Server};
 
@@ -33,17 +36,6 @@ const MANIFEST: &str = r#"{ "connector": "example", "contract": "0.1.0", "reques
         "methods": ["GET"], "paths": ["/{files.bucket}"],
         "auth": { "aws-sigv4": { "access-key": "files.key", "slot": "files", "region": "files.region", "service": "s3" } },
         "purpose": "Reads files." } } }"#;
-
-#[derive(Default)]
-struct Rates(Mutex<BTreeMap<String, String>>);
-
-impl RateStore for Rates {
-    fn update(&self, bucket: &str, change: &mut dyn FnMut(Option<&str>) -> String) {
-        let mut states = self.0.lock().unwrap();
-        let state = change(states.get(bucket).map(String::as_str));
-        states.insert(bucket.to_owned(), state);
-    }
-}
 
 /// A server, a host's side of it, and the folder of its files.
 struct Bench {
