@@ -3,191 +3,103 @@
 //! Names are Tajo's where it has one (`brevo/track-event`), in its style where it has none.
 //! The list can grow without breaking a compiled connector: an unknown name is quarantined.
 
-use std::collections::BTreeMap;
+mod lists;
+mod people;
+mod sends;
+mod things;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::contract;
+pub use lists::{ExistingList, ListMembership, ListRef, NamedList};
+pub use people::{
+    Channel, ConsentBasis, ConsentStatus, DeleteBehavior, DeleteContact, SetConsent, SetSuppression,
+    SuppressionReason, TrackEvent, UpsertContact,
+};
+pub use sends::{SendEmail, SendSms, SmsKind, TriggerCampaign};
+pub use things::{AddNote, CreateTask, UpsertObject, UpsertProduct};
+
+/// Names of the registry.
+#[allow(missing_docs)] // each is the name of a case of `Payload`
+pub mod names {
+    pub const UPSERT_CONTACT: &str = "brevo/upsert-contact";
+    pub const SET_CONSENT: &str = "brevo/set-consent";
+    pub const SET_SUPPRESSION: &str = "brevo/set-suppression";
+    pub const TRACK_EVENT: &str = "brevo/track-event";
+    pub const JOIN_LIST: &str = "brevo/join-list";
+    pub const LEAVE_LIST: &str = "brevo/leave-list";
+    pub const SEND_EMAIL: &str = "brevo/send-email";
+    pub const SEND_SMS: &str = "brevo/send-sms";
+    pub const TRIGGER_CAMPAIGN: &str = "brevo/trigger-campaign";
+    pub const DELETE_CONTACT: &str = "brevo/delete-contact";
+    pub const UPSERT_PRODUCT: &str = "brevo/upsert-product";
+    pub const UPSERT_OBJECT: &str = "brevo/upsert-object";
+    pub const ADD_NOTE: &str = "brevo/add-note";
+    pub const CREATE_TASK: &str = "brevo/create-task";
+
+    /// All of them, in the order of [`super::Payload`].
+    pub const ALL: [&str; 14] = [
+        UPSERT_CONTACT,
+        SET_CONSENT,
+        SET_SUPPRESSION,
+        TRACK_EVENT,
+        JOIN_LIST,
+        LEAVE_LIST,
+        SEND_EMAIL,
+        SEND_SMS,
+        TRIGGER_CAMPAIGN,
+        DELETE_CONTACT,
+        UPSERT_PRODUCT,
+        UPSERT_OBJECT,
+        ADD_NOTE,
+        CREATE_TASK,
+    ];
+}
 
 /// An action's payload, by its name.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Payload {
-    /// `brevo/upsert-contact`
+    /// [`names::UPSERT_CONTACT`]
     UpsertContact(UpsertContact),
-    /// `brevo/set-consent`
+    /// [`names::SET_CONSENT`]
     SetConsent(SetConsent),
-    /// `brevo/set-suppression`
+    /// [`names::SET_SUPPRESSION`]
     SetSuppression(SetSuppression),
-    /// `brevo/track-event`
+    /// [`names::TRACK_EVENT`]
     TrackEvent(TrackEvent),
-    /// `brevo/join-list`
+    /// [`names::JOIN_LIST`]
     JoinList(ListMembership),
-    /// `brevo/leave-list`
+    /// [`names::LEAVE_LIST`]
     LeaveList(ListMembership),
+    /// [`names::SEND_EMAIL`]
+    SendEmail(SendEmail),
+    /// [`names::SEND_SMS`]
+    SendSms(SendSms),
+    /// [`names::TRIGGER_CAMPAIGN`]
+    TriggerCampaign(TriggerCampaign),
+    /// [`names::DELETE_CONTACT`]
+    DeleteContact(DeleteContact),
+    /// [`names::UPSERT_PRODUCT`]
+    UpsertProduct(UpsertProduct),
+    /// [`names::UPSERT_OBJECT`]
+    UpsertObject(UpsertObject),
+    /// [`names::ADD_NOTE`]
+    AddNote(AddNote),
+    /// [`names::CREATE_TASK`]
+    CreateTask(CreateTask),
 }
 
-/// Names of the registry, in the order of [`Payload`].
-pub const NAMES: [&str; 6] = [
-    "brevo/upsert-contact",
-    "brevo/set-consent",
-    "brevo/set-suppression",
-    "brevo/track-event",
-    "brevo/join-list",
-    "brevo/leave-list",
-];
-
-/// Creates or updates the person's contact. The addresses come from the action's subject.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UpsertContact {
-    /// Brevo attribute (upper case) to string, number or boolean. Null clears; missing leaves alone.
-    /// Dates are `yyyy-mm-dd` strings.
-    pub attributes: BTreeMap<String, Value>,
-}
-
-/// What is known about a person's consent on one channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetConsent {
-    /// Which channel.
-    pub channel: Channel,
-    /// What the person wants.
-    pub status: ConsentStatus,
-    /// How it is known.
-    pub basis: ConsentBasis,
-}
-
-/// Channels with a block of their own at Brevo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum Channel {
-    Email,
-    Sms,
-}
-
-impl Channel {
-    /// As stored and shown.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Sms => "sms",
-        }
-    }
-}
-
-/// The two things that a source can know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConsentStatus {
-    /// Not opted out (a flag), or opted in (a signal).
-    OptedIn,
-    /// Wants nothing on this channel.
-    OptedOut,
-}
-
-/// How consent is known. Only a dated signal of the person can ever lift a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConsentBasis {
-    /// A flag on a profile: true or false, of unknown age.
-    Flag,
-    /// An explicit act of the person, dated by the record's time.
-    Signal,
-}
-
-/// An address that must not be written to, whatever the person wants.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetSuppression {
-    /// Which channel.
-    pub channel: Channel,
-    /// Why.
-    pub reason: SuppressionReason,
-}
-
-/// Why an address is suppressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SuppressionReason {
-    /// The address does not exist.
-    HardBounce,
-    /// The person called it spam.
-    Complaint,
-}
-
-/// A custom event. Its date is the record's time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrackEvent {
-    /// `[A-Za-z0-9_-]`, at most 255 characters.
-    pub event: String,
-    /// Keys `[A-Za-z0-9_-]`, at most 255 characters; at most 50 KB together.
-    #[serde(default)]
-    pub properties: serde_json::Map<String, Value>,
-}
-
-/// A person is, or is no longer, in a list at Brevo. It is a state: of several words about one
-/// person and list the newest holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListMembership {
-    /// Which list.
-    pub list: ListRef,
-    /// The tenant's word that nothing starts at Brevo when somebody joins the list. The host can't
-    /// see automations, so without it every join may start one.
-    #[serde(default)]
-    pub inert: bool,
-}
-
-/// How a list is named. More kinds may come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-#[non_exhaustive]
-pub enum ListRef {
-    /// One that exists at Brevo; it is never created.
-    Existing(ExistingList),
-    /// One that is found by its name and folder, and created where there is none.
-    Named(NamedList),
-}
-
-/// `{"id": 5}`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExistingList {
-    /// Brevo's number.
-    pub id: i64,
-}
-
-/// `{"name": "...", "folder": "..."}`. Both are compared as they are, in case and blanks too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NamedList {
-    /// The list's name.
-    pub name: String,
-    /// The name of its folder: Brevo has no list without one (OpenAPI `POST /contacts/lists`).
-    pub folder: String,
-}
-
-impl ListRef {
-    fn fault(&self) -> Option<&'static str> {
-        match self {
-            Self::Existing(list) if list.id < 1 => Some("a list's number is positive"),
-            Self::Existing(_) => None,
-            Self::Named(list) if !is_list_name(&list.name) => Some("the name of the list can't be used"),
-            Self::Named(list) if !is_list_name(&list.folder) => Some("the name of the folder can't be used"),
-            Self::Named(_) => None,
-        }
-    }
-}
-
-/// Brevo documents no rule for names of lists and folders, so this one is strict: what would look
-/// the same to a person is not a second list.
-fn is_list_name(name: &str) -> bool {
-    let length = name.chars().count();
-    (1..=400).contains(&length) && name.trim() == name && !name.chars().any(char::is_control)
+/// Whom or what an action may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A person only.
+    Person,
+    /// A thing only.
+    Thing,
+    /// Either.
+    Any,
 }
 
 /// Why an action is not admitted. Its record is quarantined.
@@ -218,19 +130,54 @@ impl Inadmissible {
 impl Payload {
     /// Parses and checks a payload by the action's name.
     pub fn parse(name: &str, json: &str) -> Result<Self, Inadmissible> {
-        let bad = |e: serde_json::Error| {
-            // serde's text may quote the input; its category and place do not.
-            Inadmissible::Payload(format!("{:?} at line {} column {}", e.classify(), e.line(), e.column()))
-        };
         Ok(match name {
-            "brevo/upsert-contact" => Self::UpsertContact(serde_json::from_str(json).map_err(bad)?),
-            "brevo/set-consent" => Self::SetConsent(serde_json::from_str(json).map_err(bad)?),
-            "brevo/set-suppression" => Self::SetSuppression(serde_json::from_str(json).map_err(bad)?),
-            "brevo/track-event" => Self::TrackEvent(serde_json::from_str(json).map_err(bad)?),
-            "brevo/join-list" => Self::JoinList(serde_json::from_str(json).map_err(bad)?),
-            "brevo/leave-list" => Self::LeaveList(serde_json::from_str(json).map_err(bad)?),
+            names::UPSERT_CONTACT => Self::UpsertContact(read(json)?),
+            names::SET_CONSENT => Self::SetConsent(read(json)?),
+            names::SET_SUPPRESSION => Self::SetSuppression(read(json)?),
+            names::TRACK_EVENT => Self::TrackEvent(read(json)?),
+            names::JOIN_LIST => Self::JoinList(read(json)?),
+            names::LEAVE_LIST => Self::LeaveList(read(json)?),
+            names::SEND_EMAIL => Self::SendEmail(read(json)?),
+            names::SEND_SMS => Self::SendSms(read(json)?),
+            names::TRIGGER_CAMPAIGN => Self::TriggerCampaign(read(json)?),
+            names::DELETE_CONTACT => Self::DeleteContact(read(json)?),
+            names::UPSERT_PRODUCT => Self::UpsertProduct(read(json)?),
+            names::UPSERT_OBJECT => Self::UpsertObject(read(json)?),
+            names::ADD_NOTE => Self::AddNote(read(json)?),
+            names::CREATE_TASK => Self::CreateTask(read(json)?),
             _ => return Err(Inadmissible::UnknownName),
         })
+    }
+
+    /// Whom or what it may be about.
+    pub fn about(&self) -> About {
+        match self {
+            Self::UpsertContact(_)
+            | Self::SetConsent(_)
+            | Self::SetSuppression(_)
+            | Self::TrackEvent(_)
+            | Self::JoinList(_)
+            | Self::LeaveList(_)
+            | Self::SendEmail(_)
+            | Self::SendSms(_)
+            | Self::DeleteContact(_) => About::Person,
+            Self::TriggerCampaign(_) | Self::UpsertProduct(_) | Self::UpsertObject(_) => About::Thing,
+            Self::AddNote(_) | Self::CreateTask(_) => About::Any,
+        }
+    }
+
+    /// True for what can't be undone and is done once: it needs a `not-after`, and old news never
+    /// causes it (design rule 7). Joins are decided by their list.
+    pub fn happens_once(&self) -> bool {
+        matches!(
+            self,
+            Self::TrackEvent(_)
+                | Self::SendEmail(_)
+                | Self::SendSms(_)
+                | Self::TriggerCampaign(_)
+                | Self::AddNote(_)
+                | Self::CreateTask(_)
+        )
     }
 
     /// Checks it against what the configuration declared and what Brevo can take.
@@ -264,13 +211,40 @@ impl Payload {
                 }
                 Ok(())
             }
-            Self::JoinList(to) | Self::LeaveList(to) => match to.list.fault() {
-                Some(fault) => Err(Inadmissible::Payload(fault.into())),
-                None => Ok(()),
+            Self::DeleteContact(delete) => match &delete.mark {
+                Some(mark)
+                    if !targets
+                        .attributes
+                        .iter()
+                        .any(|t| t.name == *mark && t.kind == contract::AttributeType::Date) =>
+                {
+                    Err(Inadmissible::Undeclared(format!("the date {mark}")))
+                }
+                _ => Ok(()),
             },
             Self::SetConsent(_) | Self::SetSuppression(_) => Ok(()),
+            Self::JoinList(to) | Self::LeaveList(to) => sound(to.list.fault()),
+            Self::SendEmail(mail) => sound(mail.fault()),
+            Self::SendSms(text) => sound(text.fault()),
+            Self::TriggerCampaign(campaign) => sound(campaign.fault()),
+            Self::UpsertProduct(product) => sound(product.fault()),
+            Self::UpsertObject(object) => sound(object.fault()),
+            Self::AddNote(note) => sound(note.fault()),
+            Self::CreateTask(task) => sound(task.fault()),
         }
     }
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> Result<T, Inadmissible> {
+    // serde's text may quote the input; its category and place do not.
+    let bad = |e: serde_json::Error| {
+        Inadmissible::Payload(format!("{:?} at line {} column {}", e.classify(), e.line(), e.column()))
+    };
+    serde_json::from_str(json).map_err(bad)
+}
+
+fn sound(fault: Option<&'static str>) -> Result<(), Inadmissible> {
+    fault.map_or(Ok(()), |fault| Err(Inadmissible::Payload(fault.into())))
 }
 
 /// Brevo's rule for event names and property keys: `[A-Za-z0-9_-]`, 1 to 255 characters

@@ -20,13 +20,33 @@ pub enum Family {
     /// `POST /events/batch`. Undocumented: counted with everything else, of which it may use seven
     /// tenths. Reading back, which events of unknown outcome wait for, has the rest for itself.
     EventsBatch,
+    /// `POST /smtp/email`, and the list of blocked addresses.
+    Mails,
+    /// `GET /smtp/emails`.
+    MailList,
+    /// Everything else under `/smtp`.
+    MailOther,
+    /// `POST /transactionalSMS/send`.
+    Texts,
+    /// `POST /products`.
+    Products,
     /// Everything else, `GET /events` among it.
     Other,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Contacts, Self::Events, Self::EventsBatch, Self::Other];
+    pub const ALL: [Self; 9] = [
+        Self::Contacts,
+        Self::Events,
+        Self::EventsBatch,
+        Self::Mails,
+        Self::MailList,
+        Self::MailOther,
+        Self::Texts,
+        Self::Products,
+        Self::Other,
+    ];
 
     /// As stored and shown.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +54,11 @@ impl Family {
             Self::Contacts => "contacts",
             Self::Events => "events",
             Self::EventsBatch => "events-batch",
+            Self::Mails => "mails",
+            Self::MailList => "mail-list",
+            Self::MailOther => "mail-other",
+            Self::Texts => "texts",
+            Self::Products => "products",
             Self::Other => "other",
         }
     }
@@ -49,6 +74,21 @@ impl Family {
                 .into_iter()
                 .map(|(calls, seconds)| (calls * 7 / 10, seconds))
                 .collect(),
+            (Self::Mails, Plan::General) => vec![(1_000, 1), (3_600_000, 3_600)],
+            (Self::Mails, Plan::Advanced) => vec![(2_000, 1), (7_200_000, 3_600)],
+            (Self::Mails, Plan::Extended) => vec![(6_000, 1)],
+            (Self::MailList, Plan::General) => vec![(2, 1), (7_200, 3_600)],
+            (Self::MailList, Plan::Advanced) => vec![(3, 1), (10_800, 3_600)],
+            (Self::MailList, Plan::Extended) => vec![(18_000, 3_600)],
+            (Self::MailOther, Plan::General) => vec![(300, 3_600)],
+            (Self::MailOther, Plan::Advanced) => vec![(600, 3_600)],
+            (Self::MailOther, Plan::Extended) => vec![(1_800, 3_600)],
+            (Self::Texts, Plan::General) => vec![(150, 1), (540_000, 3_600)],
+            (Self::Texts, Plan::Advanced) => vec![(200, 1), (720_000, 3_600)],
+            (Self::Texts, Plan::Extended) => vec![(250, 1)],
+            (Self::Products, Plan::General) => vec![(2, 1), (7_200, 3_600)],
+            (Self::Products, Plan::Advanced) => vec![(4, 1), (14_400, 3_600)],
+            (Self::Products, Plan::Extended) => vec![(21_600, 3_600)],
             (Self::Other, Plan::General) => vec![(100, 3_600)],
             (Self::Other, Plan::Advanced) => vec![(200, 3_600)],
             (Self::Other, Plan::Extended) => vec![(600, 3_600)],
@@ -61,6 +101,11 @@ impl Family {
             Self::Contacts => &[Self::Contacts],
             Self::Events => &[Self::Events],
             Self::EventsBatch => &[Self::EventsBatch, Self::Other],
+            Self::Mails => &[Self::Mails],
+            Self::MailList => &[Self::MailList],
+            Self::MailOther => &[Self::MailOther],
+            Self::Texts => &[Self::Texts],
+            Self::Products => &[Self::Products],
             Self::Other => &[Self::Other],
         }
     }

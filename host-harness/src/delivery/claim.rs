@@ -17,12 +17,18 @@ use super::lists::{Change, Row, superseded};
 use super::outcome::{End, Letter};
 use super::place::Search;
 use super::schema::Readiness;
+use super::thing::ThingWork;
 use super::work::{Intent, Work};
 use crate::brevo::events::{self, NewEvent};
 use crate::brevo::windows::Family;
 use crate::people::identity::PersonId;
 use crate::people::{memberships, tombstone};
-use crate::registry::{ListMembership, NAMES, Payload, TrackEvent};
+use crate::registry::names::{
+    ADD_NOTE, CREATE_TASK, DELETE_CONTACT, JOIN_LIST as JOIN, LEAVE_LIST as LEAVE, SEND_EMAIL, SEND_SMS,
+    SET_CONSENT as CONSENT, SET_SUPPRESSION as SUPPRESSION, TRACK_EVENT as EVENT, TRIGGER_CAMPAIGN,
+    UPSERT_CONTACT as UPSERT, UPSERT_OBJECT, UPSERT_PRODUCT,
+};
+use crate::registry::{ListMembership, Payload, TrackEvent};
 use crate::store::StoreError;
 use crate::store::dead_letters::Actor;
 use crate::store::installations::DestinationId;
@@ -38,8 +44,10 @@ pub(super) enum Claim {
     Done,
     /// Look at the account's attributes.
     Schema,
-    /// One action is in flight.
+    /// One action about a person is in flight.
     One(Box<Work>),
+    /// One action about a thing is in flight.
+    Thing(Box<ThingWork>),
     /// Several events are in flight.
     Batch(Vec<BatchRow>),
     /// Events whose outcome is to be read back.
@@ -65,13 +73,6 @@ pub(super) struct Unproven {
     /// Contacts that it may have been recorded for.
     pub contacts: Vec<i64>,
 }
-
-const UPSERT: &str = NAMES[0];
-const CONSENT: &str = NAMES[1];
-const SUPPRESSION: &str = NAMES[2];
-const EVENT: &str = NAMES[3];
-const JOIN: &str = NAMES[4];
-const LEAVE: &str = NAMES[5];
 
 /// Rows that are looked at for one batch.
 const GATHER: usize = 2 * events::BATCH_MAX;
@@ -121,7 +122,7 @@ impl Delivery {
                 return Ok(Claim::ReadBack(rows));
             }
         }
-        if lists::look_again(tx, self.options.destination, now)? > 0 {
+        if outbox::look_again(tx, self.options.destination, now)? > 0 {
             return Ok(Claim::Done);
         }
         let open = |family| self.opens_at(family, now).is_none();
@@ -129,7 +130,19 @@ impl Delivery {
             (open(Family::Contacts), open(Family::Events), open(Family::EventsBatch));
         let mut names = Vec::new();
         if contacts {
-            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE]);
+            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE, DELETE_CONTACT]);
+        }
+        if contacts && open(Family::Mails) {
+            names.push(SEND_EMAIL);
+        }
+        if contacts && open(Family::Texts) {
+            names.push(SEND_SMS);
+        }
+        if open(Family::Products) {
+            names.push(UPSERT_PRODUCT);
+        }
+        if open(Family::Other) {
+            names.extend([TRIGGER_CAMPAIGN, UPSERT_OBJECT, ADD_NOTE, CREATE_TASK]);
         }
         let readiness = self.schema_readiness(now);
         if contacts && !matches!(readiness, Readiness::NotBefore(_)) {
@@ -308,6 +321,18 @@ impl Delivery {
     fn take(&self, tx: &Transaction<'_>, action: Action, now: Millis) -> Result<Claim, StoreError> {
         outbox::take(tx, action.id, now)?;
         let Some(action) = outbox::get(tx, action.id)? else { return Ok(Claim::Done) };
+        if action.person.is_none() && action.thing.is_some() {
+            let work = match ThingWork::load(action)? {
+                Ok(work) => work,
+                Err(action) => {
+                    let end = End::Stopped(State::Refused, unreadable());
+                    self.end(tx, &action, State::InFlight, &end, None, now)?;
+                    return Ok(Claim::Done);
+                }
+            };
+            self.save_rates(tx)?;
+            return Ok(Claim::Thing(Box::new(work)));
+        }
         let work = match Work::load(tx, action)? {
             Ok(work) => work,
             Err(action) => {
@@ -387,7 +412,7 @@ impl Delivery {
         let (mut rows, mut bytes) = (Vec::new(), 0);
         for (person, mut candidates) in by_person {
             candidates.sort_by_key(|(action, _)| action.id);
-            let lane = lane(tx, person)?;
+            let lane = lane(tx, person, now)?;
             for ((action, contact), open) in candidates.into_iter().zip(lane) {
                 if open != (action.id, State::Waiting) {
                     break;
@@ -463,22 +488,31 @@ impl Delivery {
     }
 }
 
+/// What makes the later actions of a lane wait: an earlier one that waits itself. Not what is put
+/// off on purpose, and not what nothing later depends on and what may wait long for its window.
+/// `?2` is the time.
+const BLOCKS: &str = "e.state = 0 AND coalesce(e.not_before, ?2) <= ?2
+     AND e.name NOT IN ('brevo/send-email', 'brevo/send-sms', 'brevo/add-note', 'brevo/create-task')";
+
 /// Choosing the first action that may be taken, among so many names.
 pub(super) fn head_sql(names: usize) -> String {
     let places = vec!["?"; names].join(", ");
     format!(
         "SELECT {} FROM action a
-             WHERE a.destination = ? AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
-               AND a.state = 0 AND a.due_at <= ? AND a.name IN ({places})
+             WHERE a.destination = ?1 AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
+               AND a.state = 0 AND a.due_at <= ?2 AND a.name IN ({places})
                AND (a.list IS NULL OR NOT EXISTS (
                     SELECT 1 FROM list l WHERE l.id = a.list AND l.retry_at > ?2))
                AND (NOT ? OR a.name <> '{EVENT}' OR EXISTS (
                     SELECT 1 FROM person p WHERE p.id = a.person AND p.presence = 1))
                AND NOT EXISTS (SELECT 1 FROM action e
                     WHERE e.person = a.person AND e.state IN (0, 1, 8, 9) AND (e.state = 1 OR (
-                       e.state = 0 AND e.id < a.id AND a.name <> '{SUPPRESSION}'
+                       {BLOCKS} AND e.id < a.id AND a.name <> '{SUPPRESSION}'
                        AND NOT (a.name = '{CONSENT}'
                                 AND json_extract(a.payload, '$.status') = 'opted-out'))))
+               AND (a.thing IS NULL OR NOT EXISTS (SELECT 1 FROM action e
+                    WHERE e.thing = a.thing AND e.thing IS NOT NULL AND e.state IN (0, 1, 8, 9)
+                      AND (e.state = 1 OR ({BLOCKS} AND e.id < a.id))))
              ORDER BY a.due_at, a.id LIMIT 1",
         Action::COLUMNS
     )
@@ -494,7 +528,7 @@ fn riders_sql() -> String {
                AND coalesce(json_extract(a.intent, '$.look'), 0) = 0
                AND NOT EXISTS (SELECT 1 FROM action e
                     WHERE e.person = a.person AND e.state IN (0, 1, 8, 9)
-                      AND (e.state = 1 OR (e.state = 0 AND e.id < a.id)))
+                      AND (e.state = 1 OR ({BLOCKS} AND e.id < a.id)))
              ORDER BY a.due_at, a.id LIMIT {}",
         Action::COLUMNS,
         crate::brevo::lists::ROWS
@@ -513,12 +547,13 @@ pub(super) fn in_flight(tx: &Transaction<'_>, destination: DestinationId) -> Res
 }
 
 /// Front of a person's lane: open actions that block what comes after them.
-fn lane(tx: &Transaction<'_>, person: i64) -> Result<Vec<(i64, State)>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT id, state FROM action WHERE person = ?1 AND state IN (0, 1, 8, 9) AND state IN (0, 1)
-         ORDER BY state = 0, id LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![person, GATHER as i64], |row| {
+fn lane(tx: &Transaction<'_>, person: i64, now: Millis) -> Result<Vec<(i64, State)>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT e.id, e.state FROM action e
+         WHERE e.person = ?1 AND e.state IN (0, 1, 8, 9) AND (e.state = 1 OR {BLOCKS})
+         ORDER BY e.state = 0, e.id LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![person, now, GATHER as i64], |row| {
         Ok((row.get(0)?, if row.get::<_, i64>(1)? == 0 { State::Waiting } else { State::InFlight }))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -538,11 +573,11 @@ fn event_of(action: &Action) -> Option<TrackEvent> {
     }
 }
 
-fn unreadable() -> Letter {
+pub(super) fn unreadable() -> Letter {
     Letter {
         code: "bad-action",
         actor: Actor::ConnectorAuthor,
-        message: "The action names no person, or its payload can't be read.",
+        message: "The action names nobody and nothing that it can be about, or its payload can't be read.",
         remedy: "Send the action to the connector's author.",
         about: None,
     }

@@ -11,18 +11,27 @@
 //! | blocks | `blocks` |
 //! | events, one or many; reading them back | `track`, `reconcile` |
 //! | joins and leaves; finding or making their list | `lists`, `place` |
+//! | actions about things | `thing` |
 //! | what an end means for the outbox | `outcome` |
 
 mod address;
 mod blocks;
+mod campaign;
 mod claim;
 mod contact;
+mod crm;
+mod delete;
 mod lists;
+mod mail;
+mod objects;
 mod outcome;
 mod person;
 mod place;
+mod products;
 mod reconcile;
 mod schema;
+mod text;
+mod thing;
 mod track;
 mod upsert;
 mod wire;
@@ -40,9 +49,11 @@ use crate::contract::Targets;
 use crate::crash;
 use crate::registry::Payload;
 use crate::store::installations::{DestinationId, InstallationId};
+use crate::store::outbox::State;
 use crate::store::{Store, StoreError};
 use crate::world::{Millis, World};
 use claim::Claim;
+use outcome::End;
 use schema::Schema;
 use work::Work;
 
@@ -203,6 +214,12 @@ impl Delivery {
                 crash::point("delivery-after-done");
                 Ok(Step::Worked)
             }
+            Claim::Thing(work) => {
+                crash::point("delivery-after-in-flight");
+                self.deliver_thing(*work)?;
+                crash::point("delivery-after-done");
+                Ok(Step::Worked)
+            }
             Claim::Batch(rows) => {
                 crash::point("delivery-after-in-flight");
                 self.track_batch(rows)?;
@@ -234,6 +251,15 @@ impl Delivery {
             Payload::TrackEvent(event) => self.track(&mut work, &event),
             Payload::JoinList(to) => self.membership(&mut work, &to, true),
             Payload::LeaveList(to) => self.membership(&mut work, &to, false),
+            Payload::SendEmail(mail) => self.send_email(&mut work, &mail),
+            Payload::SendSms(text) => self.send_sms(&mut work, &text),
+            Payload::DeleteContact(delete) => self.delete(&mut work, &delete),
+            Payload::AddNote(note) => self.note_on_contact(&mut work, &note),
+            Payload::CreateTask(task) => self.task_on_contact(&mut work, &task),
+            // About things; the pipeline admits them for nobody.
+            Payload::TriggerCampaign(_) | Payload::UpsertProduct(_) | Payload::UpsertObject(_) => {
+                Ok(End::Stopped(State::Refused, claim::unreadable()))
+            }
         };
         let end = self.end_of(&work, result)?;
         self.finish(work, end)

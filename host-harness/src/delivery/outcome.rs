@@ -223,9 +223,9 @@ impl Delivery {
         now: Millis,
     ) -> Result<(), StoreError> {
         let mut intent = Intent::read(action.intent.as_deref())?;
-        let may_start_something = may_start_something(action);
-        (intent.look, intent.sent) = (intent.look || may_start_something, intent.sent || may_start_something);
-        let end = if action.name == "brevo/track-event" || may_start_something {
+        let once = is_done_once(action);
+        (intent.look, intent.sent) = (intent.look || once, intent.sent || once);
+        let end = if once {
             End::ReadBack
         } else if action.attempts >= self.options.policy.attempts {
             End::Stopped(State::Failed, interrupted())
@@ -341,10 +341,14 @@ fn supersede_withheld_phones(tx: &Transaction<'_>, action: &Action) -> Result<()
     Ok(())
 }
 
-/// A join of a list that nobody called inert: it is not repeated before it was looked for.
-fn may_start_something(action: &Action) -> bool {
-    let payload = Payload::parse(&action.name, &action.payload);
-    matches!(payload, Ok(Payload::JoinList(to)) if !to.inert)
+/// What can't be undone, and a join of a list that nobody called inert: it is not repeated before it
+/// was looked for.
+fn is_done_once(action: &Action) -> bool {
+    match Payload::parse(&action.name, &action.payload) {
+        Ok(Payload::JoinList(to)) => !to.inert,
+        Ok(payload) => payload.happens_once(),
+        Err(_) => false,
+    }
 }
 
 /// An erased person's names and values don't stay behind in the outbox.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::contract::Subject;
 use crate::people::identity::{self, PersonId};
 use crate::people::memberships::{self, Membership};
-use crate::registry::{ListMembership, NAMES};
+use crate::registry::{ListMembership, names};
 use crate::store::installations::DestinationId;
 use crate::store::lists::{self, List};
 use crate::store::outbox::{self, NewAction, State, held};
@@ -396,9 +396,8 @@ fn leave(
     since: Millis,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let [.., join, _] = NAMES;
     memberships::leave_absent(tx, list.id, member.person, since)?;
-    outbox::supersede_membership(tx, list.id, member.person.0, join, "newer-leave")?;
+    outbox::supersede_membership(tx, list.id, member.person.0, names::JOIN_LIST, "newer-leave")?;
     let version = format!("generation:{}", list.last_generation);
     own_action(tx, list, member, false, &version, State::Waiting, now)
 }
@@ -438,7 +437,6 @@ fn own_action(
     now: Millis,
 ) -> Result<(), StoreError> {
     let Some(reference) = list.reference() else { return Ok(()) };
-    let [.., join_name, leave_name] = NAMES;
     let person = identity::names_of(tx, member.person)?;
     let subject =
         serde_json::to_string(&Subject::Person(person)).map_err(|_| StoreError::Unreadable("subject"))?;
@@ -456,7 +454,7 @@ fn own_action(
             version.as_bytes(),
             &person.to_le_bytes(),
         ]),
-        name: if join { join_name } else { leave_name },
+        name: if join { names::JOIN_LIST } else { names::LEAVE_LIST },
         payload: &payload,
         occurred_at: None,
         received_at: now,
@@ -466,6 +464,7 @@ fn own_action(
         not_after: None,
         coalesce_key: None,
         list: Some(list.id),
+        thing: None,
         batch: 0, // of no record
         position: 0,
         state,

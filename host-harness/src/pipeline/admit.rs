@@ -15,7 +15,7 @@ use crate::contract::{Action, Person, Provenance, Record, Subject};
 use crate::people::circle::Circle;
 use crate::people::fields::{self, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
-use crate::registry::{Channel, ConsentStatus, Inadmissible, Payload};
+use crate::registry::{About, Channel, ConsentStatus, Inadmissible, Payload};
 use crate::store::acceptance::TrustedTime;
 use crate::store::outbox::{self, NewAction, State};
 use crate::store::{Digest, StoreError};
@@ -47,7 +47,7 @@ pub(super) struct Admitted {
 #[derive(Debug)]
 pub(super) enum Refusal {
     Inadmissible(Inadmissible),
-    /// The action is about a thing, and the registry's action is about people.
+    /// The action is about a thing, and the registry's action is about people, or the other way round.
     Subject,
     /// Names nobody.
     Anonymous,
@@ -71,7 +71,9 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::Inadmissible(why) => why.to_string(),
-            Self::Subject => "the action is not about a person".into(),
+            Self::Subject => {
+                "the action is about a person where it takes a thing, or the other way round".into()
+            }
             Self::Anonymous => "the action names nobody".into(),
             Self::Ambiguous => "several people share the only address that the record names".into(),
             Self::NoDeadline => "an action that can't be undone has no not-after".into(),
@@ -94,31 +96,142 @@ pub(super) fn admit(
             Ok(payload) => payload,
             Err(why) => return Ok(Err(Refusal::Inadmissible(why))),
         };
-        let Subject::Person(person) = &action.subject else { return Ok(Err(Refusal::Subject)) };
-        if matches!(payload, Payload::TrackEvent(_)) && action.not_after.is_none() && !old_news(admission) {
+        if payload.happens_once() && action.not_after.is_none() && !old_news(admission) {
             return Ok(Err(Refusal::NoDeadline));
         }
-        if circle.is_erased(tx, person)? {
-            continue; // learning the names again would undo the erasure
-        }
-        let mut people = match circle.resolve(tx, person, admission.now)? {
-            Resolution::One(id) => vec![id],
-            Resolution::Shared(ids) if restricted_channel(&payload).is_some() => ids,
-            Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
-            Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
+        let whose = match (&action.subject, payload.about()) {
+            (Subject::Person(person), About::Person | About::Any) => {
+                if circle.is_erased(tx, person)? {
+                    continue; // learning the names again would undo the erasure
+                }
+                match people_of(tx, circle, admission, person, &payload)? {
+                    Ok(people) => Whose::People(person, people),
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+            }
+            (Subject::Object((kind, key)), About::Thing | About::Any) => {
+                Whose::Thing(thing(admission.installed, kind, key))
+            }
+            _ => return Ok(Err(Refusal::Subject)),
         };
-        if let (Some(channel), [one]) = (restricted_channel(&payload), people.as_slice()) {
-            people.extend(identity::sharing(tx, *one, channel)?);
-        }
-        checked.push((action, payload, person, people));
+        checked.push((action, payload, whose));
     }
     let mut admitted = Admitted::default();
-    for (action, payload, person, people) in checked {
-        for (n, id) in people.iter().enumerate() {
-            admit_one(tx, circle, admission, action, &payload, person, *id, n > 0, &mut admitted)?;
+    for (action, payload, whose) in checked {
+        match whose {
+            Whose::Thing(thing) => admit_thing(tx, admission, action, &payload, thing, &mut admitted)?,
+            Whose::People(person, people) => {
+                for (n, id) in people.iter().enumerate() {
+                    admit_one(tx, circle, admission, action, &payload, person, *id, n > 0, &mut admitted)?;
+                }
+            }
         }
     }
     Ok(Ok(admitted))
+}
+
+/// Whose lane an action goes into.
+enum Whose<'a> {
+    People(&'a Person, Vec<PersonId>),
+    Thing(Digest),
+}
+
+fn people_of(
+    tx: &Transaction<'_>,
+    circle: &mut Circle,
+    admission: &Admission<'_>,
+    person: &Person,
+    payload: &Payload,
+) -> Result<Result<Vec<PersonId>, Refusal>, StoreError> {
+    let mut people = match circle.resolve(tx, person, admission.now)? {
+        Resolution::One(id) => vec![id],
+        Resolution::Shared(ids) if restricted_channel(payload).is_some() => ids,
+        Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
+        Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
+    };
+    if let (Some(channel), [one]) = (restricted_channel(payload), people.as_slice()) {
+        people.extend(identity::sharing(tx, *one, channel)?);
+    }
+    Ok(Ok(people))
+}
+
+/// The lane of a thing: like people, things belong to the account.
+fn thing(installed: &Installed, kind: &str, key: &str) -> Digest {
+    Digest::of(&[&installed.row.destination.0.to_le_bytes(), kind.as_bytes(), key.as_bytes()])
+}
+
+fn admit_thing(
+    tx: &Transaction<'_>,
+    admission: &Admission<'_>,
+    action: &Action,
+    payload: &Payload,
+    thing: Digest,
+    admitted: &mut Admitted,
+) -> Result<(), StoreError> {
+    let (state, code) = old_or_waiting(admission, action, payload);
+    let subject = serde_json::to_string(&action.subject).map_err(|_| StoreError::Unreadable("subject"))?;
+    let new = NewAction {
+        subject: &subject,
+        effect: effect(admission, &action.slot),
+        thing: Some(thing),
+        state,
+        code,
+        ..new_action(admission, action)
+    };
+    if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
+        admitted.actions += 1;
+    }
+    Ok(())
+}
+
+/// Old news has no side effects (design rule 7).
+fn old_or_waiting(
+    admission: &Admission<'_>,
+    action: &Action,
+    payload: &Payload,
+) -> (State, Option<&'static str>) {
+    if payload.happens_once() && old_news(admission) {
+        (State::Expired, Some("untrusted-time"))
+    } else if payload.happens_once() && action.not_after.is_some_and(|deadline| deadline < admission.now) {
+        (State::Expired, Some("too-old"))
+    } else {
+        (State::Waiting, None)
+    }
+}
+
+fn effect(admission: &Admission<'_>, slot: &str) -> Digest {
+    Digest::of(&[
+        &admission.installed.row.key.0,
+        admission.record.id.as_bytes(),
+        admission.version.as_bytes(),
+        slot.as_bytes(),
+    ])
+}
+
+/// What every action of a record has in common.
+fn new_action<'a>(admission: &'a Admission<'_>, action: &'a Action) -> NewAction<'a> {
+    NewAction {
+        installation: admission.installed.row.id.0,
+        destination: admission.installed.row.destination.0,
+        person: None,
+        subject: "",
+        effect: Digest([0; 16]),
+        name: &action.name,
+        payload: &action.payload,
+        occurred_at: admission.time.trusted.then_some(admission.time.at),
+        received_at: admission.received_at,
+        rank: admission.record.observation.rank,
+        observation: Digest::of(&[admission.record.observation.id.as_bytes()]),
+        not_before: action.not_before,
+        not_after: action.not_after,
+        coalesce_key: action.coalesce.as_deref(),
+        list: None,
+        thing: None,
+        batch: admission.batch,
+        position: admission.position as i64,
+        state: State::Waiting,
+        code: None,
+    }
 }
 
 #[allow(clippy::too_many_arguments)] // one call site; the parts have nothing else in common
@@ -160,14 +273,14 @@ fn admit_one(
                 return Ok(());
             }
         }
-        Payload::TrackEvent(_) => {
-            // Old news has no side effects (design rule 7).
-            if old_news(admission) {
-                (state, code) = (State::Expired, Some("untrusted-time"));
-            } else if action.not_after.is_some_and(|deadline| deadline < admission.now) {
-                (state, code) = (State::Expired, Some("too-old"));
-            }
-        }
+        Payload::TrackEvent(_)
+        | Payload::SendEmail(_)
+        | Payload::SendSms(_)
+        | Payload::AddNote(_)
+        | Payload::CreateTask(_) => (state, code) = old_or_waiting(admission, action, payload),
+        Payload::DeleteContact(_) => {}
+        // About things only; checked before.
+        Payload::TriggerCampaign(_) | Payload::UpsertProduct(_) | Payload::UpsertObject(_) => return Ok(()),
         Payload::JoinList(to) | Payload::LeaveList(to) => {
             let member = matches!(payload, Payload::JoinList(_));
             let Some(called) = membership::called_for(tx, admission, id, to, member, action.not_after)?
@@ -179,34 +292,17 @@ fn admit_one(
         }
     }
     let slot = if shares { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
-    let effect = Digest::of(&[
-        &admission.installed.row.key.0,
-        admission.record.id.as_bytes(),
-        admission.version.as_bytes(),
-        slot.as_bytes(),
-    ]);
     let subject =
         serde_json::to_string(&Subject::Person(subject)).map_err(|_| StoreError::Unreadable("subject"))?;
     let new = NewAction {
-        installation: admission.installed.row.id.0,
-        destination: admission.installed.row.destination.0,
         person: Some(id.0),
         subject: &subject,
-        effect,
-        name: &action.name,
+        effect: effect(admission, &slot),
         payload: &text,
-        occurred_at: admission.time.trusted.then_some(at),
-        received_at: admission.received_at,
-        rank: admission.record.observation.rank,
-        observation: Digest::of(&[admission.record.observation.id.as_bytes()]),
-        not_before: action.not_before,
-        not_after: action.not_after,
-        coalesce_key: action.coalesce.as_deref(),
         list,
-        batch: admission.batch,
-        position: admission.position as i64,
         state,
         code,
+        ..new_action(admission, action)
     };
     if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
         admitted.actions += 1;
@@ -219,11 +315,7 @@ fn restricted_channel(payload: &Payload) -> Option<Channel> {
     match payload {
         Payload::SetConsent(set) if set.status == ConsentStatus::OptedOut => Some(set.channel),
         Payload::SetSuppression(set) => Some(set.channel),
-        Payload::SetConsent(_)
-        | Payload::UpsertContact(_)
-        | Payload::TrackEvent(_)
-        | Payload::JoinList(_)
-        | Payload::LeaveList(_) => None,
+        _ => None,
     }
 }
 

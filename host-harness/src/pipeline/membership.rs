@@ -14,7 +14,7 @@ use super::admit::{Admission, old_news};
 use crate::contract::Provenance;
 use crate::people::identity::PersonId;
 use crate::people::memberships::{self, Outcome, Word};
-use crate::registry::{ListMembership, NAMES};
+use crate::registry::{ListMembership, names};
 use crate::store::lists;
 use crate::store::outbox::{self, State, held};
 use crate::store::{Digest, StoreError};
@@ -53,8 +53,8 @@ pub(super) fn called_for(
     if memberships::say(tx, &list, person, &word)? != Outcome::News {
         return Ok(None);
     }
-    let [.., join, leave] = NAMES;
-    let (opposite, newer) = if member { (leave, "newer-join") } else { (join, "newer-leave") };
+    let (opposite, newer) =
+        if member { (names::LEAVE_LIST, "newer-join") } else { (names::JOIN_LIST, "newer-leave") };
     outbox::supersede_membership(tx, list.id, person.0, opposite, newer)?;
     let late = not_after.is_some_and(|deadline| deadline < admission.now);
     let (state, code) = if member && late {

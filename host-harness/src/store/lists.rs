@@ -175,21 +175,6 @@ pub fn nobody_looks(tx: &Transaction<'_>, destination: DestinationId) -> Result<
     Ok(())
 }
 
-/// Joins whose settle time is over wait again: the contact is looked at before anything is sent.
-pub(crate) fn look_again(
-    tx: &Transaction<'_>,
-    destination: DestinationId,
-    now: Millis,
-) -> Result<usize, StoreError> {
-    Ok(tx
-        .prepare_cached(
-            "UPDATE action SET state = 0, code = 'read-back', due_at = ?2
-             WHERE destination = ?1 AND state IN (0, 1, 8, 9) AND due_at IS NOT NULL
-               AND state = 9 AND due_at <= ?2 AND code = ?3 AND list IS NOT NULL",
-        )?
-        .execute(params![destination.0, now, super::outbox::OUTCOME_UNKNOWN])?)
-}
-
 /// When a list of the account that nobody looks for now may be looked for again.
 pub fn next_retry(
     tx: &Transaction<'_>,

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
+use super::installations::DestinationId;
 use super::{Digest, StoreError};
 use crate::contract::Subject;
 use crate::registry::UpsertContact;
+use crate::registry::names::{self, UPSERT_CONTACT};
 use crate::world::Millis;
 
 /// Where an action stands. The numbers are stored and never change.
@@ -145,6 +147,8 @@ pub struct NewAction<'a> {
     pub coalesce_key: Option<&'a str>,
     /// The list's row, of a join or leave.
     pub list: Option<i64>,
+    /// Lane of the thing, where the subject is one.
+    pub thing: Option<Digest>,
     /// Batch of the record.
     pub batch: i64,
     /// Place of the record in its batch.
@@ -183,8 +187,8 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
     tx.prepare_cached(
         "INSERT INTO action (installation, destination, person, subject, effect, name, payload,
             occurred_at, received_at, rank, observation, not_before, not_after, coalesce_key,
-            batch, position, state, due_at, code, list)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+            batch, position, state, due_at, code, list, thing)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
     )?
     .execute(params![
         action.installation,
@@ -207,6 +211,7 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
         due_at,
         action.code,
         action.list,
+        action.thing.map(|thing| thing.0),
     ])?;
     let id = tx.last_insert_rowid();
     // Nearly every effect is new, so it is not looked for before it is written.
@@ -226,25 +231,33 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
     Ok(Admission::Admitted(id))
 }
 
-/// Ends waiting contact upserts that the new one makes pointless: those of the same person and key
-/// that carry nothing which the new one doesn't. Consent, suppressions and events are never
-/// replaced: each of them counts.
+/// Ends what waits under the same key and the new one makes pointless: contact upserts that carry
+/// nothing which the new one doesn't, and what is debounced, as long as nothing of it was ever sent.
+/// Consent and suppressions are never replaced: each of them counts.
 fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>, itself: i64) -> Result<(), StoreError> {
-    let (Some(key), Some(person), UPSERT) = (new.coalesce_key, new.person, new.name) else {
+    let Some(key) = new.coalesce_key.filter(|_| new.name == UPSERT_CONTACT || DEBOUNCED.contains(&new.name))
+    else {
         return Ok(());
     };
+    let lane = if new.person.is_some() { "person = ?1" } else { "thing = ?1" };
+    let of: Box<dyn rusqlite::ToSql> = match (new.person, &new.thing) {
+        (Some(person), _) => Box::new(person),
+        (None, Some(thing)) => Box::new(thing.0),
+        (None, None) => return Ok(()),
+    };
     let waiting: Vec<(i64, String, String)> = tx
-        .prepare_cached(
+        .prepare_cached(&format!(
             "SELECT id, subject, payload FROM action
-             WHERE person = ?1 AND state IN (0, 1, 8, 9) AND state = 0
-               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4 AND id <> ?5",
-        )?
-        .query_map(params![person, UPSERT, key, new.installation, itself], |row| {
+             WHERE {lane} AND state IN (0, 1, 8, 9) AND state = 0
+               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4 AND id <> ?5
+               AND (name = '{UPSERT_CONTACT}' OR attempts = 0 AND intent IS NULL)"
+        ))?
+        .query_map(params![of, new.name, key, new.installation, itself], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
         .collect::<Result<_, _>>()?;
     for (id, subject, payload) in waiting {
-        if carries_all(new, &subject, &payload) {
+        if new.name != UPSERT_CONTACT || carries_all(new, &subject, &payload) {
             let to = Transition {
                 id,
                 from: State::Waiting,
@@ -259,7 +272,15 @@ fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>, itself: i64) -> Re
     Ok(())
 }
 
-const UPSERT: &str = "brevo/upsert-contact";
+/// What a rule may debounce.
+const DEBOUNCED: [&str; 6] = [
+    names::TRACK_EVENT,
+    names::SEND_EMAIL,
+    names::SEND_SMS,
+    names::TRIGGER_CAMPAIGN,
+    names::ADD_NOTE,
+    names::CREATE_TASK,
+];
 
 fn carries_all(new: &NewAction<'_>, subject: &str, payload: &str) -> bool {
     let parse = |subject: &str, payload: &str| {
@@ -292,6 +313,22 @@ pub fn release_held(tx: &Transaction<'_>, person: i64, now: Millis) -> Result<u6
             held::CONTACT_UNKNOWN
         ])?;
     Ok(count as u64)
+}
+
+/// Parked actions whose settle time is over wait again, to be looked for before they are repeated.
+/// Events are read back many at once, and not here. Returns how many.
+pub(crate) fn look_again(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    now: Millis,
+) -> Result<usize, StoreError> {
+    Ok(tx
+        .prepare_cached(
+            "UPDATE action SET state = 0, code = 'read-back', due_at = ?2
+             WHERE destination = ?1 AND state IN (0, 1, 8, 9) AND due_at IS NOT NULL
+               AND state = 9 AND due_at <= ?2 AND code = ?3 AND name <> ?4",
+        )?
+        .execute(params![destination.0, now, OUTCOME_UNKNOWN, names::TRACK_EVENT])?)
 }
 
 /// Ends the opposite of a join or leave that was just admitted, as far as it has not begun. What may
@@ -340,6 +377,7 @@ pub struct Action {
     pub code: Option<String>,
     pub intent: Option<String>,
     pub list: Option<i64>,
+    pub thing: Option<Digest>,
 }
 
 impl Action {
@@ -347,10 +385,10 @@ impl Action {
     pub(crate) const COLUMNS: &'static str = "a.id, a.installation, a.destination, a.person, a.subject, a.effect, a.name, a.payload, \
          a.occurred_at, a.received_at, a.rank, a.observation, a.not_before, a.not_after, \
          a.coalesce_key, a.batch, a.position, a.state, a.due_at, a.attempts, a.attempted_at, \
-         a.code, a.intent, a.list";
+         a.code, a.intent, a.list, a.thing";
 
     /// How many columns that are.
-    pub(crate) const WIDTH: usize = 24;
+    pub(crate) const WIDTH: usize = 25;
 
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         let state = row.get(17)?;
@@ -379,6 +417,7 @@ impl Action {
             code: row.get(21)?,
             intent: row.get(22)?,
             list: row.get(23)?,
+            thing: row.get::<_, Option<[u8; 16]>>(24)?.map(Digest),
         })
     }
 

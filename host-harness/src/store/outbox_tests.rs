@@ -26,6 +26,7 @@ fn action(effect: u8) -> NewAction<'static> {
         not_after: None,
         coalesce_key: None,
         list: None,
+        thing: None,
         batch: 1,
         position: 0,
         state: State::Waiting,

@@ -287,6 +287,7 @@ impl Bench {
             not_after,
             coalesce_key: None,
             list: None,
+            thing: None,
             batch: 1,
             position: number as i64,
             state: State::Waiting,

@@ -1,0 +1,15 @@
+//! Deleting contacts.
+
+use super::Delivery;
+use super::outcome::{End, Letter};
+use super::wire::Stop;
+use super::work::Work;
+use crate::brevo::errors::Kind;
+use crate::registry::DeleteContact;
+use crate::store::outbox::State;
+
+impl Delivery {
+    pub(super) fn delete(&self, _work: &mut Work, _what: &DeleteContact) -> Result<End, Stop> {
+        Ok(End::Stopped(State::Failed, Letter::of(Kind::Unexpected.rule())))
+    }
+}
