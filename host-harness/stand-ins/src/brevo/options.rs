@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::mail::Template;
 use crate::clock::Scale;
 
 /// One Brevo account. `Default` is a fresh account on the General plan in real time.
@@ -29,6 +30,15 @@ pub struct Options {
     /// name and type (`text`, `date`, `float`, `boolean`). FIRSTNAME and LASTNAME are ordinary ones:
     /// accounts in other languages have others.
     pub attributes: Vec<(String, String)>,
+    /// E-mail templates of the account.
+    pub templates: Vec<Template>,
+    /// Mails that can still be sent; no end where missing. A campaign takes one for each person.
+    pub email_credits: Option<u64>,
+    /// Host time in which `idempotencyKey` of a mail is not taken again. Brevo documents 15 minutes
+    /// (changelog of 2021-11-10) and 30 (guide): the shorter is the worst for a sender that repeats.
+    pub mail_key_window: Duration,
+    /// Host time until a mail is in `GET /smtp/emails` and its events are in the report.
+    pub mail_log_delay: Duration,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
 }
@@ -46,6 +56,10 @@ impl Default for Options {
             list_envelope: ListEnvelope::Wrapped,
             processing_delay: Duration::from_secs(2),
             attributes: ["FIRSTNAME", "LASTNAME"].map(|name| (name.to_owned(), "text".to_owned())).to_vec(),
+            templates: vec![Template::active(101)],
+            email_credits: None,
+            mail_key_window: Duration::from_secs(15 * 60),
+            mail_log_delay: Duration::from_secs(10),
             journal_limit: 200_000,
         }
     }
