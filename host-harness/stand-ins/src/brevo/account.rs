@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::attributes::Attributes;
 use super::blocklist::Blocklist;
+use super::campaigns::Campaigns;
 use super::contacts::{Contacts, Identifier};
 use super::events::Event;
+use super::jobs::Jobs;
 use super::limits::{Limits, with_headers};
 use super::lists::Lists;
 use super::mail::Mails;
@@ -14,6 +16,7 @@ use super::options::Options;
 use super::replies::{no_key, too_many, unknown_key, violation};
 use super::routes;
 use super::schemas::CreateAttribute;
+use super::sms::Text;
 use crate::clock::Millis;
 use crate::http::{Reply, Request, Vendor};
 use crate::journal::FindingKind;
@@ -30,11 +33,14 @@ pub(super) struct Account {
     pub(super) events: Vec<Event>,
     pub(super) mails: Mails,
     pub(super) blocklist: Blocklist,
+    pub(super) texts: Vec<Text>,
+    pub(super) campaigns: Campaigns,
+    pub(super) jobs: Jobs,
     limits: Limits,
 }
 
 impl Account {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options, now: Millis) -> Self {
         Self {
             attributes: Attributes::new(&options.attributes),
             contacts: Contacts::default(),
@@ -42,6 +48,9 @@ impl Account {
             events: Vec::new(),
             mails: Mails::default(),
             blocklist: Blocklist::default(),
+            texts: Vec::new(),
+            campaigns: Campaigns::new(&options.campaigns, now),
+            jobs: Jobs::default(),
             limits: Limits::new(options.plan, options.batch_bucket),
             options,
         }
@@ -73,6 +82,7 @@ impl Vendor for Account {
     }
 
     fn answer(&mut self, request: &Request) -> Reply {
+        self.settle(request.at);
         let route = routes::find(&request.method, &request.path);
         match request.header("api-key") {
             None => return no_key(),
@@ -95,7 +105,8 @@ impl Vendor for Account {
         if headers { with_headers(too_many(), standing) } else { too_many() }
     }
 
-    fn state(&self, _at: Millis) -> Value {
+    fn state(&mut self, at: Millis) -> Value {
+        self.settle(at);
         json!({
             "contacts": self.contacts.all().collect::<Vec<_>>(),
             "folders": self.lists.folders().collect::<Vec<_>>(),
@@ -104,6 +115,8 @@ impl Vendor for Account {
             "events": self.events.len(),
             "dropped_events": self.events.iter().filter(|event| event.contact_id.is_none()).count(),
             "mails": self.mails.sent,
+            "texts": self.texts,
+            "campaign_sends": self.campaigns.sends,
             "resubscriptions": self.contacts.resubscriptions(),
         })
     }

@@ -11,7 +11,9 @@
 //! `GET /v3/contacts/lists/{id}/contacts`, `POST /v3/contacts/lists/{id}/contacts/add | remove`,
 //! `POST /v3/events`, `POST /v3/events/batch`, `GET /v3/events`, `POST /v3/smtp/email`,
 //! `GET /v3/smtp/emails`, `GET /v3/smtp/statistics/events`, `GET /v3/smtp/blockedContacts`,
-//! `DELETE /v3/smtp/log/{identifier}`. Everything else is 404 and a violation.
+//! `DELETE /v3/smtp/log/{identifier}`, `POST /v3/transactionalSMS/send | sms`,
+//! `GET /v3/transactionalSMS/statistics/events`, `GET /v3/emailCampaigns/{id}`,
+//! `POST /v3/emailCampaigns/{id}/sendNow`. Everything else is 404 and a violation.
 //!
 //! An account's automations are not part of its API. Here each list may have one
 //! ([`Brevo::set_automations`]) that starts with every contact that is really added, by whichever
@@ -20,9 +22,11 @@
 mod account;
 mod attributes;
 mod blocklist;
+mod campaigns;
 mod contact_calls;
 mod contacts;
 mod events;
+mod jobs;
 mod limits;
 mod lists;
 mod mail;
@@ -33,19 +37,22 @@ mod query;
 mod replies;
 mod routes;
 mod schemas;
+mod sms;
 
 use std::collections::BTreeMap;
 use std::io;
 
 pub use blocklist::{BlockReason, TransactionalBlock};
+pub use campaigns::{Campaign, CampaignSend, CampaignStatus};
 pub use contacts::{Cause, Channel, Contact, Resubscription};
 pub use events::Event;
 pub use lists::{Folder, List, NewList};
 pub use mail::{Mail, Template};
 pub use memberships::ListChange;
 pub use options::{BatchBucket, BatchPartial, DuplicateCode, ListEnvelope, Options, Plan};
+pub use sms::{Text, TextKind};
 
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::faults::Faults;
 use crate::http::Server;
 use crate::journal::{FindingKind, Journal, Violation};
@@ -63,7 +70,8 @@ impl Brevo {
     pub fn start(options: Options) -> io::Result<Self> {
         let (port, scale, keep) = (options.port, options.scale, options.journal_limit);
         let api_key = options.api_keys.first().cloned().unwrap_or_default();
-        let server = Server::start("brevo", port, scale, keep, Account::new(options))?;
+        let now = Clock::new(scale).now();
+        let server = Server::start("brevo", port, scale, keep, Account::new(options, now))?;
         Ok(Self { server, api_key })
     }
 
@@ -94,7 +102,11 @@ impl Brevo {
 
     /// The account as it is now.
     fn held<T>(&self, act: impl FnOnce(&mut Account) -> T) -> T {
-        self.server.shared.with(act)
+        let now = self.now();
+        self.server.shared.with(|account| {
+            account.settle(now);
+            act(account)
+        })
     }
 
     /// A copy of the journal.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::campaigns::Campaign;
 use super::mail::Template;
 use crate::clock::Scale;
 
@@ -39,6 +40,16 @@ pub struct Options {
     pub mail_key_window: Duration,
     /// Host time until a mail is in `GET /smtp/emails` and its events are in the report.
     pub mail_log_delay: Duration,
+    /// SMS templates of the account.
+    pub sms_templates: Vec<i64>,
+    /// Text messages that can still be sent; no end where missing.
+    pub sms_credits: Option<u64>,
+    /// Host time until the events of a text message are in the report.
+    pub sms_log_delay: Duration,
+    /// E-mail campaigns of the account.
+    pub campaigns: Vec<Campaign>,
+    /// Host time from `sendNow` until a campaign is sent; the first half of it is queued.
+    pub campaign_delay: Duration,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
 }
@@ -60,6 +71,11 @@ impl Default for Options {
             email_credits: None,
             mail_key_window: Duration::from_secs(15 * 60),
             mail_log_delay: Duration::from_secs(10),
+            sms_templates: Vec::new(),
+            sms_credits: None,
+            sms_log_delay: Duration::from_secs(10),
+            campaigns: Vec::new(),
+            campaign_delay: Duration::from_secs(60),
             journal_limit: 200_000,
         }
     }

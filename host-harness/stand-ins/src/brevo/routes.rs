@@ -43,6 +43,13 @@ const ROUTES: &[Route] = &[
     route("GET", "/v3/smtp/statistics/events", |account, request| account.list_mail_events(request)),
     route("DELETE", "/v3/smtp/log/{identifier}", Account::delete_mail_log),
     route("GET", "/v3/smtp/blockedContacts", |account, request| account.list_blocked(request)),
+    route("POST", "/v3/transactionalSMS/send", Account::send_sms),
+    route("POST", "/v3/transactionalSMS/sms", Account::send_sms_at_once),
+    route("GET", "/v3/transactionalSMS/statistics/events", |account, request| {
+        account.list_sms_events(request)
+    }),
+    route("GET", "/v3/emailCampaigns/{id}", |account, request| account.read_campaign(request)),
+    route("POST", "/v3/emailCampaigns/{id}/sendNow", Account::send_campaign),
 ];
 
 /// The call that a request is.
