@@ -8,11 +8,13 @@ use super::blocklist::Blocklist;
 use super::campaigns::Campaigns;
 use super::contacts::{Contacts, Identifier};
 use super::events::Event;
+use super::import::Imports;
 use super::jobs::Jobs;
 use super::limits::{Limits, with_headers};
 use super::lists::Lists;
 use super::mail::Mails;
 use super::options::Options;
+use super::processes::{Processes, REPORTS};
 use super::replies::{no_key, too_many, unknown_key, violation};
 use super::routes;
 use super::schemas::CreateAttribute;
@@ -35,6 +37,8 @@ pub(super) struct Account {
     pub(super) blocklist: Blocklist,
     pub(super) texts: Vec<Text>,
     pub(super) campaigns: Campaigns,
+    pub(super) imports: Imports,
+    pub(super) processes: Processes,
     pub(super) jobs: Jobs,
     limits: Limits,
 }
@@ -50,6 +54,8 @@ impl Account {
             blocklist: Blocklist::default(),
             texts: Vec::new(),
             campaigns: Campaigns::new(&options.campaigns, now),
+            imports: Imports::default(),
+            processes: Processes::default(),
             jobs: Jobs::default(),
             limits: Limits::new(options.plan, options.batch_bucket),
             options,
@@ -84,6 +90,9 @@ impl Vendor for Account {
     fn answer(&mut self, request: &Request) -> Reply {
         self.settle(request.at);
         let route = routes::find(&request.method, &request.path);
+        if let Some(route) = route.filter(|route| route.path == REPORTS) {
+            return (route.call)(self, request);
+        }
         match request.header("api-key") {
             None => return no_key(),
             Some(key) if !self.options.api_keys.iter().any(|known| known == key) => return unknown_key(),
@@ -117,6 +126,7 @@ impl Vendor for Account {
             "mails": self.mails.sent,
             "texts": self.texts,
             "campaign_sends": self.campaigns.sends,
+            "imports": self.imports.accepted,
             "resubscriptions": self.contacts.resubscriptions(),
         })
     }

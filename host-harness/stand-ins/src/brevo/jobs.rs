@@ -12,6 +12,8 @@ use crate::clock::Millis;
 pub(super) enum Due {
     /// Fix who gets the send with this index.
     CampaignSend(usize),
+    /// End this process.
+    Process(i64),
 }
 
 #[derive(Debug, Default)]
@@ -36,9 +38,14 @@ impl Jobs {
 impl Account {
     /// Does whatever is due by now.
     pub(super) fn settle(&mut self, now: Millis) {
-        while let Some((_, due)) = self.jobs.next(now) {
+        while let Some((at, due)) = self.jobs.next(now) {
             match due {
                 Due::CampaignSend(index) => self.fix_recipients(index),
+                Due::Process(id) => {
+                    if let Some(waiting) = self.imports.waiting.remove(&id) {
+                        self.apply_import(id, waiting, at);
+                    }
+                }
             }
         }
     }

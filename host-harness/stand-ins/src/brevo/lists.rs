@@ -100,7 +100,7 @@ impl Lists {
     }
 
     /// Gives the list its number where it has none yet.
-    fn put_list(&mut self, id: Option<i64>, name: String, folder_id: i64, at: Millis) -> List {
+    pub(super) fn put_list(&mut self, id: Option<i64>, name: String, folder_id: i64, at: Millis) -> List {
         let id = id.unwrap_or(self.last_id + 1);
         self.last_id = self.last_id.max(id);
         let created_at = self.lists.get(&id).map_or(at, |known| known.created_at);

@@ -13,7 +13,8 @@
 //! `GET /v3/smtp/emails`, `GET /v3/smtp/statistics/events`, `GET /v3/smtp/blockedContacts`,
 //! `DELETE /v3/smtp/log/{identifier}`, `POST /v3/transactionalSMS/send | sms`,
 //! `GET /v3/transactionalSMS/statistics/events`, `GET /v3/emailCampaigns/{id}`,
-//! `POST /v3/emailCampaigns/{id}/sendNow`. Everything else is 404 and a violation.
+//! `POST /v3/emailCampaigns/{id}/sendNow`, `POST /v3/contacts/import`, `GET /v3/processes`,
+//! `GET /v3/processes/{id}` and the reports that it links to. Everything else is 404 and a violation.
 //!
 //! An account's automations are not part of its API. Here each list may have one
 //! ([`Brevo::set_automations`]) that starts with every contact that is really added, by whichever
@@ -26,6 +27,8 @@ mod campaigns;
 mod contact_calls;
 mod contacts;
 mod events;
+mod import;
+mod import_rows;
 mod jobs;
 mod limits;
 mod lists;
@@ -33,6 +36,7 @@ mod mail;
 mod mail_log;
 mod memberships;
 mod options;
+mod processes;
 mod query;
 mod replies;
 mod routes;
@@ -46,10 +50,12 @@ pub use blocklist::{BlockReason, TransactionalBlock};
 pub use campaigns::{Campaign, CampaignSend, CampaignStatus};
 pub use contacts::{Cause, Channel, Contact, Resubscription};
 pub use events::Event;
+pub use import::Import;
 pub use lists::{Folder, List, NewList};
 pub use mail::{Mail, Template};
 pub use memberships::ListChange;
-pub use options::{BatchBucket, BatchPartial, DuplicateCode, ListEnvelope, Options, Plan};
+pub use options::{BatchBucket, BatchPartial, DuplicateCode, ImportRows, ListEnvelope, Options, Plan};
+pub use processes::{Process, Work};
 pub use sms::{Text, TextKind};
 
 use crate::clock::{Clock, Millis};
@@ -72,6 +78,8 @@ impl Brevo {
         let api_key = options.api_keys.first().cloned().unwrap_or_default();
         let now = Clock::new(scale).now();
         let server = Server::start("brevo", port, scale, keep, Account::new(options, now))?;
+        let origin = server.url();
+        server.shared.with(|account| account.processes.origin = origin);
         Ok(Self { server, api_key })
     }
 

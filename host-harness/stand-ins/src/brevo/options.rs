@@ -50,6 +50,12 @@ pub struct Options {
     pub campaigns: Vec<Campaign>,
     /// Host time from `sendNow` until a campaign is sent; the first half of it is queued.
     pub campaign_delay: Duration,
+    /// What a row of an import must have.
+    pub import_rows: ImportRows,
+    /// Host time for which an import is queued.
+    pub import_queue_delay: Duration,
+    /// Host time for which it is in process then; at its end it takes effect.
+    pub import_delay: Duration,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
 }
@@ -76,6 +82,9 @@ impl Default for Options {
             sms_log_delay: Duration::from_secs(10),
             campaigns: Vec::new(),
             campaign_delay: Duration::from_secs(60),
+            import_rows: ImportRows::EmailOnly,
+            import_queue_delay: Duration::from_secs(5),
+            import_delay: Duration::from_secs(10),
             journal_limit: 200_000,
         }
     }
@@ -130,4 +139,13 @@ pub enum ListEnvelope {
     Wrapped,
     /// `{"success": [], "failure": []}`: the examples.
     Bare,
+}
+
+/// The help text for files lets a row go by any identifier; the schema of `jsonBody` knows `email`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportRows {
+    /// A row without an address is refused, as one with a bad address: the worst reading.
+    EmailOnly,
+    /// `EXT_ID`, `SMS`, `WHATSAPP` or `LANDLINE_NUMBER` among the attributes will do.
+    AnyIdentifier,
 }

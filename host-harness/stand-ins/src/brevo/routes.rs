@@ -1,6 +1,7 @@
 //! Which call a request is: the paths that this stand-in knows.
 
 use super::account::{Account, account};
+use super::processes::REPORTS;
 use crate::http::{Reply, Request};
 
 /// One call. In its path `{..}` stands for any part that is not empty.
@@ -31,6 +32,7 @@ const ROUTES: &[Route] = &[
     route("POST", "/v3/contacts/lists/{id}/contacts/remove", |account, request| {
         account.change_list(request, false)
     }),
+    route("POST", "/v3/contacts/import", Account::import_contacts),
     route("POST", "/v3/contacts", Account::create_contact),
     route("PUT", "/v3/contacts/{identifier}", Account::update_contact),
     route("GET", "/v3/contacts/{identifier}", Account::read_contact),
@@ -50,6 +52,9 @@ const ROUTES: &[Route] = &[
     }),
     route("GET", "/v3/emailCampaigns/{id}", |account, request| account.read_campaign(request)),
     route("POST", "/v3/emailCampaigns/{id}/sendNow", Account::send_campaign),
+    route("GET", "/v3/processes", |account, request| account.list_processes(request)),
+    route("GET", "/v3/processes/{id}", |account, request| account.read_process(request)),
+    route("GET", REPORTS, |account, request| account.read_report(request)),
 ];
 
 /// The call that a request is.
