@@ -1,5 +1,7 @@
 //! One account: which call a request is, who may make it, how often, and what it does.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -13,8 +15,10 @@ use super::jobs::Jobs;
 use super::limits::{Limits, with_headers};
 use super::lists::Lists;
 use super::mail::Mails;
+use super::objects::Objects;
 use super::options::Options;
 use super::processes::{Processes, REPORTS};
+use super::products::Product;
 use super::replies::{no_key, too_many, unknown_key, violation};
 use super::routes;
 use super::schemas::CreateAttribute;
@@ -39,6 +43,8 @@ pub(super) struct Account {
     pub(super) campaigns: Campaigns,
     pub(super) imports: Imports,
     pub(super) processes: Processes,
+    pub(super) products: BTreeMap<String, Product>,
+    pub(super) objects: Objects,
     pub(super) jobs: Jobs,
     limits: Limits,
 }
@@ -56,6 +62,8 @@ impl Account {
             campaigns: Campaigns::new(&options.campaigns, now),
             imports: Imports::default(),
             processes: Processes::default(),
+            products: BTreeMap::new(),
+            objects: Objects::default(),
             jobs: Jobs::default(),
             limits: Limits::new(options.plan, options.batch_bucket),
             options,

@@ -45,6 +45,9 @@ impl Account {
                     if let Some(waiting) = self.imports.waiting.remove(&id) {
                         self.apply_import(id, waiting, at);
                     }
+                    if let Some((seq, object, rows)) = self.objects.waiting.remove(&id) {
+                        self.apply_records(seq, &object, rows, at);
+                    }
                 }
             }
         }

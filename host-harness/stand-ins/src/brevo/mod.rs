@@ -14,7 +14,9 @@
 //! `DELETE /v3/smtp/log/{identifier}`, `POST /v3/transactionalSMS/send | sms`,
 //! `GET /v3/transactionalSMS/statistics/events`, `GET /v3/emailCampaigns/{id}`,
 //! `POST /v3/emailCampaigns/{id}/sendNow`, `POST /v3/contacts/import`, `GET /v3/processes`,
-//! `GET /v3/processes/{id}` and the reports that it links to. Everything else is 404 and a violation.
+//! `GET /v3/processes/{id}` and the reports that it links to, `POST /v3/products`,
+//! `POST /v3/products/batch`, `GET /v3/products/{id}`, `POST /v3/objects/{type}/batch/upsert`,
+//! `GET /v3/objects/{type}/records`. Everything else is 404 and a violation.
 //!
 //! An account's automations are not part of its API. Here each list may have one
 //! ([`Brevo::set_automations`]) that starts with every contact that is really added, by whichever
@@ -35,8 +37,10 @@ mod lists;
 mod mail;
 mod mail_log;
 mod memberships;
+mod objects;
 mod options;
 mod processes;
+mod products;
 mod query;
 mod replies;
 mod routes;
@@ -54,8 +58,10 @@ pub use import::Import;
 pub use lists::{Folder, List, NewList};
 pub use mail::{Mail, Template};
 pub use memberships::ListChange;
+pub use objects::{ObjectRecord, ObjectType};
 pub use options::{BatchBucket, BatchPartial, DuplicateCode, ImportRows, ListEnvelope, Options, Plan};
 pub use processes::{Process, Work};
+pub use products::Product;
 pub use sms::{Text, TextKind};
 
 use crate::clock::{Clock, Millis};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::campaigns::Campaign;
 use super::mail::Template;
+use super::objects::ObjectType;
 use crate::clock::Scale;
 
 /// One Brevo account. `Default` is a fresh account on the General plan in real time.
@@ -56,6 +57,10 @@ pub struct Options {
     pub import_queue_delay: Duration,
     /// Host time for which it is in process then; at its end it takes effect.
     pub import_delay: Duration,
+    /// Custom objects of the account; missing where they are not on its plan: then 403.
+    pub objects: Option<Vec<ObjectType>>,
+    /// Host time until a batch of object records takes effect; the first half of it is queued.
+    pub object_delay: Duration,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
 }
@@ -85,6 +90,8 @@ impl Default for Options {
             import_rows: ImportRows::EmailOnly,
             import_queue_delay: Duration::from_secs(5),
             import_delay: Duration::from_secs(10),
+            objects: None,
+            object_delay: Duration::from_secs(10),
             journal_limit: 200_000,
         }
     }

@@ -46,6 +46,11 @@ impl Page {
         Ok(page)
     }
 
+    /// The n-th page, counted from 1, in place of an offset.
+    pub(super) fn number(self, n: usize) -> Self {
+        Self { offset: n.saturating_sub(1).saturating_mul(self.limit), ..self }
+    }
+
     /// The page of rows that come in order of creation.
     pub(super) fn of(&self, rows: impl DoubleEndedIterator<Item = Value>) -> Vec<Value> {
         match self.ascending {

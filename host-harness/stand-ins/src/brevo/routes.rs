@@ -54,6 +54,11 @@ const ROUTES: &[Route] = &[
     route("POST", "/v3/emailCampaigns/{id}/sendNow", Account::send_campaign),
     route("GET", "/v3/processes", |account, request| account.list_processes(request)),
     route("GET", "/v3/processes/{id}", |account, request| account.read_process(request)),
+    route("POST", "/v3/products", Account::write_product),
+    route("POST", "/v3/products/batch", Account::write_products),
+    route("GET", "/v3/products/{id}", |account, request| account.read_product(request)),
+    route("POST", "/v3/objects/{type}/batch/upsert", Account::upsert_records),
+    route("GET", "/v3/objects/{type}/records", |account, request| account.list_records(request)),
     route("GET", REPORTS, |account, request| account.read_report(request)),
 ];
 
