@@ -15,6 +15,7 @@ use super::jobs::Jobs;
 use super::limits::{Limits, with_headers};
 use super::lists::Lists;
 use super::mail::Mails;
+use super::notes::Note;
 use super::objects::Objects;
 use super::options::Options;
 use super::processes::{Processes, REPORTS};
@@ -23,6 +24,7 @@ use super::replies::{no_key, too_many, unknown_key, violation};
 use super::routes;
 use super::schemas::CreateAttribute;
 use super::sms::Text;
+use super::tasks::Task;
 use crate::clock::Millis;
 use crate::http::{Reply, Request, Vendor};
 use crate::journal::FindingKind;
@@ -45,6 +47,8 @@ pub(super) struct Account {
     pub(super) processes: Processes,
     pub(super) products: BTreeMap<String, Product>,
     pub(super) objects: Objects,
+    pub(super) notes: Vec<Note>,
+    pub(super) tasks: Vec<Task>,
     pub(super) jobs: Jobs,
     limits: Limits,
 }
@@ -64,6 +68,8 @@ impl Account {
             processes: Processes::default(),
             products: BTreeMap::new(),
             objects: Objects::default(),
+            notes: Vec::new(),
+            tasks: Vec::new(),
             jobs: Jobs::default(),
             limits: Limits::new(options.plan, options.batch_bucket),
             options,
@@ -135,6 +141,10 @@ impl Vendor for Account {
             "texts": self.texts,
             "campaign_sends": self.campaigns.sends,
             "imports": self.imports.accepted,
+            "products": self.products.values().collect::<Vec<_>>(),
+            "object_records": self.objects.all(),
+            "notes": self.notes,
+            "tasks": self.tasks,
             "resubscriptions": self.contacts.resubscriptions(),
         })
     }

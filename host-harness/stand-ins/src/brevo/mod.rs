@@ -16,7 +16,8 @@
 //! `POST /v3/emailCampaigns/{id}/sendNow`, `POST /v3/contacts/import`, `GET /v3/processes`,
 //! `GET /v3/processes/{id}` and the reports that it links to, `POST /v3/products`,
 //! `POST /v3/products/batch`, `GET /v3/products/{id}`, `POST /v3/objects/{type}/batch/upsert`,
-//! `GET /v3/objects/{type}/records`. Everything else is 404 and a violation.
+//! `GET /v3/objects/{type}/records`, `GET | POST /v3/crm/notes`, `GET | POST /v3/crm/tasks`,
+//! `GET /v3/crm/tasktypes`. Everything else is 404 and a violation.
 //!
 //! An account's automations are not part of its API. Here each list may have one
 //! ([`Brevo::set_automations`]) that starts with every contact that is really added, by whichever
@@ -37,6 +38,7 @@ mod lists;
 mod mail;
 mod mail_log;
 mod memberships;
+mod notes;
 mod objects;
 mod options;
 mod processes;
@@ -46,6 +48,7 @@ mod replies;
 mod routes;
 mod schemas;
 mod sms;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -58,11 +61,13 @@ pub use import::Import;
 pub use lists::{Folder, List, NewList};
 pub use mail::{Mail, Template};
 pub use memberships::ListChange;
+pub use notes::Note;
 pub use objects::{ObjectRecord, ObjectType};
 pub use options::{BatchBucket, BatchPartial, DuplicateCode, ImportRows, ListEnvelope, Options, Plan};
 pub use processes::{Process, Work};
 pub use products::Product;
 pub use sms::{Text, TextKind};
+pub use tasks::Task;
 
 use crate::clock::{Clock, Millis};
 use crate::faults::Faults;

@@ -61,6 +61,12 @@ pub(super) struct Objects {
     pub(super) waiting: BTreeMap<i64, (u64, String, Vec<Row>)>,
 }
 
+impl Objects {
+    pub(super) fn all(&self) -> &[ObjectRecord] {
+        &self.records
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Batch {
@@ -248,7 +254,7 @@ fn row(record: &ObjectRecord, association: bool) -> Value {
 impl Brevo {
     /// All records of custom objects, the oldest first.
     pub fn object_records(&self) -> Vec<ObjectRecord> {
-        self.held(|account| account.objects.records.clone())
+        self.held(|account| account.objects.all().to_vec())
     }
 
     /// Replaces the objects of the account; none: they are not on its plan.

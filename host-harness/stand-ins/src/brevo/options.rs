@@ -61,6 +61,10 @@ pub struct Options {
     pub objects: Option<Vec<ObjectType>>,
     /// Host time until a batch of object records takes effect; the first half of it is queued.
     pub object_delay: Duration,
+    /// Titles of the task types.
+    pub task_types: Vec<String>,
+    /// Host time until a note or a task is listed. None is documented.
+    pub crm_delay: Duration,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
 }
@@ -92,6 +96,11 @@ impl Default for Options {
             import_delay: Duration::from_secs(10),
             objects: None,
             object_delay: Duration::from_secs(10),
+            // brevo: the default set, `get_all_task_types` of brevo-python 5.1.0.
+            task_types: ["Email", "Call", "Meeting", "Todo", "Lunch", "Deadline", "LinkedIn"]
+                .map(str::to_owned)
+                .to_vec(),
+            crm_delay: Duration::ZERO,
             journal_limit: 200_000,
         }
     }

@@ -59,6 +59,11 @@ const ROUTES: &[Route] = &[
     route("GET", "/v3/products/{id}", |account, request| account.read_product(request)),
     route("POST", "/v3/objects/{type}/batch/upsert", Account::upsert_records),
     route("GET", "/v3/objects/{type}/records", |account, request| account.list_records(request)),
+    route("POST", "/v3/crm/notes", Account::create_note),
+    route("GET", "/v3/crm/notes", |account, request| account.list_notes(request)),
+    route("POST", "/v3/crm/tasks", Account::create_task),
+    route("GET", "/v3/crm/tasks", |account, request| account.list_tasks(request)),
+    route("GET", "/v3/crm/tasktypes", |account, request| account.list_task_types(request)),
     route("GET", REPORTS, |account, request| account.read_report(request)),
 ];
 
