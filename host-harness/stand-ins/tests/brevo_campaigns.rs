@@ -58,6 +58,9 @@ fn a_campaign_goes_out_once() {
     ] {
         assert!(!draft["statistics"][name].is_null(), "{name}");
     }
+    for name in ["sent", "delivered", "viewed", "uniqueClicks", "opensRate", "appleMppOpens"] {
+        assert!(draft["statistics"]["globalStats"][name].is_number(), "{name}");
+    }
     assert!(draft.get("sentDate").is_none());
     let sent = client.send("POST", SEND, Value::Null);
     assert_eq!((sent.status, sent.body.as_deref()), (204, Some(&b""[..])));

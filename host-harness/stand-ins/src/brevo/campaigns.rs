@@ -210,7 +210,7 @@ fn statistics(sent: usize, only: Option<&str>) -> Value {
         "globalStats": {
             "sent": sent, "delivered": sent, "hardBounces": 0, "softBounces": 0, "complaints": 0,
             "unsubscriptions": 0, "clickers": 0, "uniqueClicks": 0, "viewed": 0, "uniqueViews": 0,
-            "trackableViews": 0,
+            "trackableViews": 0, "opensRate": 0.0, "appleMppOpens": 0,
         },
         "campaignStats": [], "linksStats": {}, "mirrorClick": 0, "remaining": 0, "statsByBrowser": {},
         "statsByDevice": {}, "statsByDomain": {},
