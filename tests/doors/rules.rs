@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::reach::Memory;
+use crate::schemas::assert_fits_schema;
 use crate::segment_sync::{chunk, push};
 use crate::{Lines, NOW, T, actions, body, event_record, map, map_record, parse, plain, plain_settings};
 
@@ -85,7 +86,9 @@ fn without_rules_nothing_changes() {
     let record = event_record(&plain(), json!({}));
     assert!(body(&record).get("contact").is_none());
     // A rule brings along what it asks for and nothing else.
-    assert_eq!(body(&event_record(&with, json!({})))["contact"], json!({"u_fn": "Ann"}));
+    let body = body(&event_record(&with, json!({})));
+    assert_eq!(body["contact"], json!({"u_fn": "Ann"}));
+    assert_fits_schema("event", &body);
 }
 
 #[test]
