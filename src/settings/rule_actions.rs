@@ -387,7 +387,8 @@ impl<'o> Reader<'_, 'o> {
     }
 }
 
-/// A type that every account of Brevo's CRM has.
+/// Type of a task where nothing is said. Types are an account's own (OpenAPI `/crm/tasktypes`), so
+/// one without it has to name another.
 pub const TASK_TYPE: &str = "Todo";
 
 /// Seconds until a task is due, where nothing is said.
