@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use crate::activate;
 use crate::json::to_json;
 use crate::model::Nature;
+use crate::settings::deletes::{Behavior, DELETED_AT};
+use crate::settings::rules::Rule;
 use crate::settings::{
     AttributeType, BREVO_OWN, EXPORTS_SLOT, Environment, KeySlot, Problem, Settings, WEBHOOK_SLOT,
 };
@@ -243,6 +245,10 @@ fn targets(settings: &Settings) -> Targets {
         };
         targets.attributes = settings.attributes.iter().map(target).collect();
     }
+    if settings.deletes.as_ref().is_some_and(|deletes| deletes.behavior == Behavior::Soft) {
+        let name = DELETED_AT.to_owned();
+        targets.attributes.push(AttributeTarget { name, kind: AttributeType::Date, create: true });
+    }
     if settings.sync.events {
         // `extend` inserts one by one; `collect` would bring a whole sort into the component.
         let mut names = BTreeSet::new();
@@ -250,6 +256,11 @@ fn targets(settings: &Settings) -> Targets {
         targets.events = names.into_iter().collect();
         targets.event_prefix =
             settings.options.carry_unknown_events.then(|| settings.options.event_prefix.clone());
+    }
+    for event in settings.rules.iter().flat_map(Rule::events) {
+        if let Err(place) = targets.events.binary_search_by(|known| known.as_str().cmp(event)) {
+            targets.events.insert(place, event.to_owned());
+        }
     }
     targets
 }

@@ -1,11 +1,15 @@
-//! Memberships in segments: which list at Brevo a person joins or leaves.
+//! Lists at Brevo: who joins and leaves them with a segment, and who joins as a contact.
 
 use super::action_with;
 use crate::json::to_json;
 use crate::model::membership::MembershipBody;
-use crate::model::{Mapping, Record};
+use crate::model::{Action, Mapping, Record};
 use crate::settings::Settings;
-use crate::settings::segment_sync::Place;
+use crate::settings::lists::ALL_CONTACTS;
+use crate::settings::segment_sync::{Place, Target};
+
+pub const JOIN: &str = "brevo/join-list";
+pub const LEAVE: &str = "brevo/leave-list";
 
 /// Longest part of a list's name that comes from MoEngage, in characters.
 const MAX_NAME: usize = 150;
@@ -20,19 +24,39 @@ pub fn of_membership(settings: &Settings, record: &Record, body: &MembershipBody
         Some((_, target)) => target.as_ref(),
         None => None,
     };
-    let named =
-        |name: &str, folder: &str| format!(r#"{{"name":{},"folder":{}}}"#, to_json(&name), to_json(&folder));
-    let list = match target.map(|target| &target.place) {
-        Some(Place::Id(id)) => format!(r#"{{"id":{id}}}"#),
-        Some(Place::Named { name: Some(name), folder }) => named(name, folder),
-        Some(Place::Named { name: None, folder }) => named(&list_name(body), folder),
-        None => named(&list_name(body), &sync.folder),
+    let payload = match target {
+        Some(target) => payload_or(target, || list_name(body)),
+        None => {
+            let place = Place::Named { name: None, folder: sync.folder.clone() };
+            payload_or(&Target { place, inert: false }, || list_name(body))
+        }
+    };
+    let name = if body.member { JOIN } else { LEAVE };
+    Mapping::Actions(vec![action_with(record, "list", name, payload)])
+}
+
+/// What the list of all contacts calls for, where a contact is carried and there is such a list.
+pub fn of_contact(settings: &Settings, record: &Record) -> Option<Action> {
+    let (_, target) = settings.lists.iter().find(|(role, _)| role == ALL_CONTACTS)?;
+    Some(action_with(record, "list-all-contacts", JOIN, payload(target)))
+}
+
+/// Payload of [`JOIN`] and [`LEAVE`] for a list that has a name or a number.
+pub fn payload(target: &Target) -> String {
+    payload_or(target, String::new)
+}
+
+fn payload_or(target: &Target, otherwise: impl FnOnce() -> String) -> String {
+    let list = match &target.place {
+        Place::Id(id) => format!(r#"{{"id":{id}}}"#),
+        Place::Named { name, folder } => {
+            let name = name.clone().unwrap_or_else(otherwise);
+            format!(r#"{{"name":{},"folder":{}}}"#, to_json(&name), to_json(folder))
+        }
     };
     // True where joining starts nothing at Brevo.
-    let inert = target.is_some_and(|target| target.inert);
-    let name = if body.member { "brevo/join-list" } else { "brevo/leave-list" };
-    let payload = format!(r#"{{"list":{list},"inert":{inert}}}"#);
-    Mapping::Actions(vec![action_with(record, "list", name, payload)])
+    let inert = target.inert;
+    format!(r#"{{"list":{list},"inert":{inert}}}"#)
 }
 
 /// The name of a list that has no other: the segment's, and the id of the sync. Two syncs of one

@@ -5,9 +5,14 @@
 
 mod attributes;
 mod consent;
+mod deletes;
+mod facts;
 mod lists;
 mod names;
+mod objects;
 mod properties;
+mod render;
+mod rules;
 mod subscription;
 
 use std::borrow::Cow;
@@ -52,16 +57,15 @@ pub fn map_record(
             false => Mapping::Nothing("not-synced".to_owned()),
         });
     }
-    // Brevo has nothing that these things of MoEngage could become.
+    let bad_body = || internal("bad-record-body", "The record's body is not one that this connector made.");
     if [ALERT, CAMPAIGN, CAMPAIGN_STATS, REPORT_ROW].contains(&record.kind.as_str())
         || source::is_listed(&record.kind)
     {
-        return Ok(Mapping::Nothing("no-target".to_owned()));
+        return objects::map(settings, record, now, log).ok_or_else(bad_body);
     }
     let Subject::Person(person) = &record.subject else {
         return Err(internal("not-a-person", "The record is not about a person."));
     };
-    let bad_body = || internal("bad-record-body", "The record's body is not one that this connector made.");
     let unreadable = |_| bad_body();
     match record.kind.as_str() {
         CONTACT => {
@@ -74,7 +78,8 @@ pub fn map_record(
         }
         MEMBERSHIP => {
             let body = MembershipBody::read(&record.body).ok_or_else(bad_body)?;
-            Ok(lists::of_membership(settings, record, &body))
+            let made = rules::of_membership(settings, record, &body, now, log);
+            Ok(made.after(lists::of_membership(settings, record, &body)))
         }
         _ => Err(internal("unknown-kind", "The connector makes no records of this kind.")),
     }
@@ -100,6 +105,7 @@ fn map_contact(
     if settings.sync.contacts && !historical {
         let payload = attributes::payload(settings, body, log);
         actions.push(action(record, "contact", "brevo/upsert-contact", &payload));
+        actions.extend(lists::of_contact(settings, record));
     }
     let why = if settings.sync.contacts && historical { "historical-profile" } else { "not-synced" };
     if actions.is_empty() { Mapping::Nothing(why.to_owned()) } else { Mapping::Actions(actions) }
@@ -120,18 +126,26 @@ fn map_event(
     if settings.sync.consent {
         actions.extend(consent::of_event(record, person, body, log));
     }
+    if let Some(delete) = deletes::of_event(settings, record, body, now) {
+        // Nothing else that the event could start is for somebody who is to be deleted.
+        actions.push(delete);
+        return Ok(Mapping::Actions(actions));
+    }
+    let made = rules::of_event(settings, record, person, body, now, log);
     let name = if settings.sync.events { event_name(settings, &body.code) } else { EventName::NotSynced };
     let machine = body.machine == Some(true) && !settings.options.carry_machine_events;
     let why = match name {
         EventName::Named(_) if machine => "machine-event",
-        EventName::Named(_) if is_historical(settings, record, now) => "historical-event",
+        EventName::Named(_) if is_historical(record, settings.options.max_event_age, now) => {
+            "historical-event"
+        }
         EventName::Named(name) => match track(settings, record, body, name, now) {
             Ok(track) => {
                 actions.push(track);
                 ""
             }
             // What a person wants must not be lost with the event that told of it.
-            Err(_) if !actions.is_empty() => {
+            Err(_) if !actions.is_empty() || !made.actions.is_empty() => {
                 log.warn("event left out because it is too large for Brevo", &[]);
                 ""
             }
@@ -141,16 +155,18 @@ fn map_event(
         EventName::Unknown => "unknown-event",
         EventName::NotSynced => "not-synced",
     };
-    Ok(if actions.is_empty() { Mapping::Nothing(why.to_owned()) } else { Mapping::Actions(actions) })
+    let mapping =
+        if actions.is_empty() { Mapping::Nothing(why.to_owned()) } else { Mapping::Actions(actions) };
+    Ok(made.after(mapping))
 }
 
-/// True for an event that was read later and is older than what is still sent. The age decides,
+/// True for an event that was read later and is older than `age`, what is still sent. The age decides,
 /// as it does for an event that was pushed: that one is handed on with its limit, so that the
 /// host can wait for its turn and record it as expired.
-fn is_historical(settings: &Settings, record: &Record, now: Millis) -> bool {
+fn is_historical(record: &Record, age: Millis, now: Millis) -> bool {
     // The host trusts no clock further than this; a later time is as good as none.
     const AHEAD: Millis = 5 * 60_000;
-    let oldest = now.saturating_sub(settings.options.max_event_age);
+    let oldest = now.saturating_sub(age);
     let recent = |at: Millis| (oldest..=now.saturating_add(AHEAD)).contains(&at);
     record.provenance != Provenance::Live && !record.occurred.vendor_time().is_some_and(recent)
 }

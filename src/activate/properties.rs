@@ -67,6 +67,13 @@ fn too_large() -> Failure {
     )
 }
 
+/// One value as JSON, as it would stand in the properties of an event.
+pub fn written(raw: &RawValue) -> String {
+    let mut json = String::new();
+    write_value(raw, &mut json);
+    json
+}
+
 /// Appends the entries of an object, a comma before each but the first of its object.
 fn write_entries(object: &Object<'_>, taken: &[&str], mut first: bool, json: &mut String) {
     let renamed = (!keys_are_fine(object, taken)).then(|| keys(object, taken));
@@ -177,9 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn written(json: &str) -> String {
-        let mut out = String::new();
-        write_value(serde_json::from_str(json).unwrap(), &mut out);
-        out
+        super::written(serde_json::from_str(json).unwrap())
     }
 
     #[test]

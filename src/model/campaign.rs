@@ -5,6 +5,29 @@ use serde::Serialize;
 /// JSON Schema of [`CampaignBody`].
 pub const SCHEMA: &str = include_str!("../schema/campaign.json");
 
+/// The fields of [`CampaignBody`], its key first.
+pub const FIELDS: [&str; 19] = [
+    "campaign_id",
+    "id",
+    "version",
+    "name",
+    "channel",
+    "delivery_type",
+    "status",
+    "status_raw",
+    "tags",
+    "platforms",
+    "team",
+    "content_type",
+    "subscription_category",
+    "parent_id",
+    "flow_id",
+    "flow_name",
+    "created_at",
+    "updated_at",
+    "sent_at",
+];
+
 /// What a campaign is and how far it is. Never what it says, nor by whom or through which account
 /// it is sent. Missing means that MoEngage did not say.
 #[derive(Debug, Default, Serialize)]

@@ -48,4 +48,7 @@ pub struct EventBody<'a> {
     /// Every event attribute, as it came.
     #[serde(borrow)]
     pub attributes: Object<'a>,
+    /// User attributes that came with the event and that a rule of the settings asks for.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Object<'a>>,
 }

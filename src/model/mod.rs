@@ -32,6 +32,10 @@ pub const SUBSCRIPTION: &str = "subscription";
 pub const MEMBERSHIP: &str = "membership";
 /// Kind of the record that holds a row of a campaign report. A state.
 pub const REPORT_ROW: &str = "report-row";
+/// Kind of the record that holds a flow. A state.
+pub const FLOW: &str = "flow";
+/// Kind of the record that holds an item of a catalog. A state.
+pub const CATALOG_ITEM: &str = "catalog-item";
 /// Kind of the record that holds an alert. An event.
 pub const ALERT: &str = "alert";
 

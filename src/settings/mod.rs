@@ -1,17 +1,26 @@
 //! What a tenant says about MoEngage: the block `connectors.moengage`.
 
 mod campaigns;
+pub mod condition;
 pub mod connector_campaigns;
+mod consistency;
+pub mod deletes;
 mod exports;
+pub mod field;
+pub mod lists;
 mod mapping;
+pub mod objects;
 mod options;
 mod problem;
 mod resources;
+pub mod rule_actions;
+pub mod rules;
 pub mod segment_sync;
 mod stats;
+pub mod template;
 mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -20,16 +29,20 @@ pub use campaigns::Campaigns;
 use campaigns::campaigns;
 pub use connector_campaigns::ConnectorCampaigns;
 use connector_campaigns::connector_campaigns;
+use deletes::{Deletes, deletes};
 use exports::exports;
 pub use exports::{EXPORTS_SLOT, Exports};
+use lists::Roles;
 pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
 use mapping::{AttributeMappings, event_mapping, field_mapping};
+use objects::{Objects, objects};
 pub use options::HistoricalProfiles;
 use options::{Options, options};
 pub use problem::Problem;
 use problem::{Problems, below};
 pub use resources::Named;
 use resources::{Choices, key_for, key_of_switch, switches};
+use rules::{Rule, rules};
 pub use segment_sync::SegmentSync;
 use segment_sync::segment_sync;
 use stats::{Stats, stats};
@@ -67,6 +80,16 @@ pub struct Settings {
     pub(crate) alerts: bool,
     /// Connector campaigns; none where there are none that come here.
     pub(crate) connector_campaigns: Option<ConnectorCampaigns>,
+    /// Lists at Brevo by their role.
+    pub(crate) lists: Roles,
+    /// What else is to happen when something happened.
+    pub(crate) rules: Vec<Rule>,
+    /// The user attributes that rules ask for, each once.
+    pub(crate) rule_attributes: BTreeSet<String>,
+    /// What things become at Brevo.
+    pub(crate) objects: Objects,
+    /// Which events delete people; none where none does.
+    pub(crate) deletes: Option<Deletes>,
 }
 
 /// Which of a workspace's two data sets.
@@ -109,7 +132,7 @@ pub struct Sync {
 // is never tried in silence.
 const DATA_CENTERS: [&str; 7] = ["01", "02", "03", "04", "05", "06", "101"];
 
-const TOP: [&str; 21] = [
+const TOP: [&str; 25] = [
     "workspace_id",
     "data_center",
     "environment",
@@ -131,6 +154,10 @@ const TOP: [&str; 21] = [
     "segment_sync",
     "alerts",
     "connector_campaigns",
+    "lists",
+    "rules",
+    "objects",
+    "deletes",
 ];
 
 impl Settings {
@@ -180,6 +207,10 @@ struct Found {
     segment_sync: Option<SegmentSync>,
     alerts: bool,
     connector_campaigns: Option<ConnectorCampaigns>,
+    lists: Roles,
+    rules: Vec<Rule>,
+    objects: Objects,
+    deletes: Option<Deletes>,
 }
 
 fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
@@ -209,6 +240,10 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         .and_then(|options| options.get("email_attribute"))
         .and_then(Scalar::text)
         .map_or_else(|| Options::default().email_attribute, |text| text.into_owned());
+
+    // Rules name lists by roles, which may stand after them; what is wrong there is said there.
+    let roles = object.raw("lists").map(|raw| lists::roles("lists", raw, &mut Problems::default()));
+    let roles = roles.unwrap_or_default();
 
     let mut found = Found::default();
     for (key, raw) in object.entries() {
@@ -246,6 +281,10 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "connector_campaigns" => {
                 found.connector_campaigns = connector_campaigns(&path, raw, problems);
             }
+            "lists" => found.lists = lists::roles(&path, raw, problems),
+            "rules" => found.rules = rules(&path, raw, &roles, problems),
+            "objects" => found.objects = objects(&path, raw, problems),
+            "deletes" => found.deletes = deletes(&path, raw, problems),
             _ => problems.unknown_key(&path, &TOP),
         }
     }
@@ -272,7 +311,9 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             "Give every event code a name of its own.",
         );
     }
-    Some(Settings {
+    let mut rule_attributes = BTreeSet::new();
+    rule_attributes.extend(found.rules.iter().flat_map(Rule::user_attributes));
+    let settings = Settings {
         workspace_id: found.workspace_id?,
         data_center: found.data_center?,
         environment: found.environment?,
@@ -292,7 +333,14 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         segment_sync: found.segment_sync,
         alerts: found.alerts,
         connector_campaigns: found.connector_campaigns,
-    })
+        lists: found.lists,
+        rules: found.rules,
+        rule_attributes,
+        objects: found.objects,
+        deletes: found.deletes,
+    };
+    consistency::check(&settings, problems);
+    Some(settings)
 }
 
 /// What needs a key that isn't there.

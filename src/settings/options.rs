@@ -170,7 +170,8 @@ pub(super) fn duration(
     duration
 }
 
-fn milliseconds(text: &str) -> Option<i64> {
+/// Milliseconds of a duration.
+pub(super) fn milliseconds(text: &str) -> Option<i64> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Object, Scalar, elements};
+use crate::json::{Object, Scalar, elements, whole_number};
 use serde_json::value::RawValue;
 
 /// One thing that is wrong with the settings.
@@ -107,6 +107,33 @@ impl Problems {
         }
         self.wrong_type(path, "true or false", "Write true or false without quotes.");
         None
+    }
+
+    /// A list that is not empty, each element with its path.
+    pub fn list<'a>(&mut self, path: &str, raw: &'a RawValue) -> Vec<(String, &'a RawValue)> {
+        let found = elements(raw.get()).unwrap_or_default();
+        if found.is_empty() {
+            self.wrong_type(path, "a list with something in it", "Write each of it behind a hyphen.");
+        }
+        found.into_iter().enumerate().map(|(n, raw)| (format!("{path}[{n}]"), raw)).collect()
+    }
+
+    /// A whole number from 1 on, as Brevo counts templates, lists and campaigns.
+    pub fn number(&mut self, path: &str, raw: &RawValue, code: &str, what: &str) -> Option<u64> {
+        let number = match Scalar::of(raw) {
+            Scalar::Number(number) => whole_number(number).and_then(|number| number.parse().ok()),
+            _ => None,
+        };
+        let number = number.filter(|number: &u64| (1..=1 << 53).contains(number));
+        if number.is_none() {
+            self.add(
+                code,
+                path,
+                &format!("It is not the number of a {what}."),
+                &format!("Write Brevo's number of the {what}, without quotes."),
+            );
+        }
+        number
     }
 
     /// An object; where it is something else the problem is recorded.

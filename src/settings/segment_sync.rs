@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::problem::{Problems, below};
-use crate::json::{Object, Scalar, whole_number};
+use crate::json::{Object, Scalar};
 
 /// Longest id of a sync, in bytes. MoEngage's own have 24 characters; a record's id holds it
 /// beside the person's key.
@@ -177,7 +177,12 @@ fn lists(path: &str, raw: &RawValue, folder: &str, problems: &mut Problems) -> V
 }
 
 /// A list's number, a block, or false; nothing where it is a problem.
-fn target(path: &str, raw: &RawValue, folder: &str, problems: &mut Problems) -> Option<Option<Target>> {
+pub(super) fn target(
+    path: &str,
+    raw: &RawValue,
+    folder: &str,
+    problems: &mut Problems,
+) -> Option<Option<Target>> {
     match Scalar::of(raw) {
         Scalar::Bool(false) => return Some(None),
         Scalar::Number(_) => {
@@ -218,20 +223,7 @@ fn target(path: &str, raw: &RawValue, folder: &str, problems: &mut Problems) -> 
 
 /// A list's number at Brevo.
 fn number(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<u64> {
-    let number = match Scalar::of(raw) {
-        Scalar::Number(number) => whole_number(number).and_then(|number| number.parse().ok()),
-        _ => None,
-    };
-    let id = number.filter(|id: &u64| (1..=1 << 53).contains(id));
-    if id.is_none() {
-        problems.add(
-            "bad-list-id",
-            path,
-            "It is not the number of a list.",
-            "Write Brevo's number of the list, without quotes.",
-        );
-    }
-    id
+    problems.number(path, raw, "bad-list-id", "list")
 }
 
 /// A name of a list or folder.

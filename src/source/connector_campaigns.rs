@@ -204,6 +204,7 @@ fn found<'a>(
         machine: None,
         machine_reason: None,
         attributes,
+        contact: None,
     };
     Ok(Found { id, person, occurred, body })
 }

@@ -111,6 +111,7 @@ pub fn read(
         machine,
         machine_reason,
         attributes: event_attributes,
+        contact: asked_for(settings, &user_attributes),
     };
     records.push(Record {
         id: record_id(&settings.workspace(), EVENT, &uuid).ok_or(Unusable::TooLong)?,
@@ -123,6 +124,17 @@ pub fn read(
         provenance,
     });
     Ok(records)
+}
+
+/// Of the user's attributes those that a rule asks for: a rule sees nothing but the event.
+fn asked_for<'a>(settings: &Settings, user_attributes: &Object<'a>) -> Option<Object<'a>> {
+    let mut found = None;
+    for name in &settings.rule_attributes {
+        if let Some(raw) = user_attributes.raw(name) {
+            found.get_or_insert_with(Object::default).push(Cow::Owned(name.clone()), raw);
+        }
+    }
+    found
 }
 
 /// The attributes, empty where there are none.

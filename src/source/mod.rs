@@ -45,4 +45,4 @@ pub use notes::Note;
 pub use page::{CURSOR_VERSION, Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
 pub use resources::{fetch_page, resources};
 pub use surfaces::{Reject, WebhookOutcome, WebhookRequest, handle_webhook, surfaces};
-pub(crate) use time::day;
+pub(crate) use time::{any as any_time, day, naive};

@@ -92,6 +92,17 @@ pub fn day(text: &str) -> Option<Millis> {
     (rest.0.is_empty() && (0..=LAST).contains(&at)).then_some(at)
 }
 
+/// Reads a time of the tenant's own, of which nobody documented the form: an instant, a day, or
+/// a number of seconds or milliseconds, whichever has that size ([`FIRST_MILLISECONDS`]).
+pub fn any(value: Scalar<'_>) -> Option<Millis> {
+    let text = match &value {
+        Scalar::Text(text) => instant(text).or_else(|| day(text)),
+        _ => None,
+    };
+    let number = |unit| epoch(Some(value.clone()), unit);
+    text.or_else(|| number(Unit::Seconds)).or_else(|| number(Unit::Milliseconds))
+}
+
 /// The UTC date of an instant as `DD/MM/YYYY`.
 pub fn day_month_year(at: Millis) -> String {
     let (year, month, day) = civil(at);

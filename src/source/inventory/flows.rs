@@ -1,6 +1,7 @@
 //! Flows, their versions, and what their analytics say.
 
 use super::item::{Ask, Body, Dates, Each, Item, Paging, Place, Shape, Whom, renamed, same};
+use crate::model::FLOW;
 use crate::settings::KeySlot;
 use crate::source::Method;
 
@@ -14,7 +15,7 @@ pub const ITEMS: &[Item] = &[
     Item {
         name: "flows",
         switch: "flows",
-        kind: "flow",
+        kind: FLOW,
         about: "A MoEngage flow",
         key: &["flow_id"],
         subject: Whom::Thing,

@@ -3,6 +3,7 @@
 
 use super::item::{Ask, Body, Dates, Each, Item, Paging, Parent, Place, Shape, Whom, renamed, same};
 use crate::json::to_json;
+use crate::model::CATALOG_ITEM;
 use crate::settings::{KeySlot, Settings};
 use crate::source::Method;
 
@@ -29,7 +30,7 @@ pub const ITEMS: &[Item] = &[
     Item {
         name: "catalog-items",
         switch: "catalog_items",
-        kind: "catalog-item",
+        kind: CATALOG_ITEM,
         about: "An item of a MoEngage catalog",
         key: &["catalog_id", "item_id"],
         subject: Whom::Thing,
