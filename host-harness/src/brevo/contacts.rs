@@ -253,7 +253,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Vec<u8> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+pub(super) struct Wire {
     id: i64,
     #[serde(default)]
     email: Option<String>,

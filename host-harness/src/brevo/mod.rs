@@ -6,5 +6,6 @@ pub mod attributes;
 pub mod contacts;
 pub mod errors;
 pub mod events;
+pub mod imports;
 pub mod lists;
 pub mod windows;

@@ -112,6 +112,8 @@ impl Family {
 }
 
 const SECOND: Millis = 1_000;
+/// One call in so many of each window is never made by work in bulk (none where a window has fewer).
+pub const RESERVE: u32 = 5;
 /// Longest time that a header may close a family for; then one call finds out.
 const LONGEST_CLOSURE: Millis = 3_600 * SECOND;
 /// 429 without a usable header: 1 s, doubled each time, at most this.
@@ -172,8 +174,17 @@ impl Windows {
 
     /// None where a call may be made now, otherwise when to ask again.
     pub fn opens_at(&self, now: Millis) -> Option<Millis> {
+        self.opens_within(now, |calls| calls)
+    }
+
+    /// The same for work in bulk, which leaves a part of every window to what is live.
+    pub fn opens_for_bulk_at(&self, now: Millis) -> Option<Millis> {
+        self.opens_within(now, |calls| calls - calls / RESERVE)
+    }
+
+    fn opens_within(&self, now: Millis, share: fn(u32) -> u32) -> Option<Millis> {
         let closed = self.closed.as_ref().map(|closed| closed.until);
-        let full = self.windows.iter().filter_map(|window| window.opens_at(now));
+        let full = self.windows.iter().filter_map(|window| window.opens_at(now, share(window.calls)));
         full.chain(closed).filter(|at| *at > now).max()
     }
 
@@ -234,10 +245,10 @@ impl Window {
         (self.period / 20).max(1)
     }
 
-    fn opens_at(&self, now: Millis) -> Option<Millis> {
+    fn opens_at(&self, now: Millis, calls: u32) -> Option<Millis> {
         let leaves = |start: Millis| start.min(now) + self.slot() + self.period;
         let used = self.slots.iter().filter(|(start, _)| leaves(*start) > now).map(|(_, n)| n).sum::<u32>();
-        let mut excess = (used + 1).checked_sub(self.calls).filter(|excess| *excess > 0)?;
+        let mut excess = (used + 1).checked_sub(calls).filter(|excess| *excess > 0)?;
         for (start, count) in self.slots.iter().filter(|(start, _)| leaves(*start) > now) {
             excess = excess.saturating_sub(*count);
             if excess == 0 {

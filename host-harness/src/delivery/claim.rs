@@ -7,12 +7,13 @@
 //! Held and parked actions block nobody (design rule 11).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 
-use rusqlite::types::Value as Sql;
-use rusqlite::{Transaction, params, params_from_iter};
+use rusqlite::{Transaction, params};
 
 use super::Delivery;
+use super::import::ImportStep;
 use super::lists::{Change, Row, superseded};
 use super::outcome::{End, Letter};
 use super::place::Search;
@@ -31,9 +32,10 @@ use crate::registry::names::{
 use crate::registry::{ListMembership, Payload, TrackEvent};
 use crate::store::StoreError;
 use crate::store::dead_letters::Actor;
+use crate::store::imports;
 use crate::store::installations::DestinationId;
 use crate::store::lists::{self, List};
-use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, State, held};
+use crate::store::outbox::{self, Action, Class, OUTCOME_UNKNOWN, State, held};
 use crate::world::Millis;
 
 /// What a step has to do.
@@ -56,6 +58,8 @@ pub(super) enum Claim {
     List(Change),
     /// Look for a list, or make it.
     Search(Search),
+    /// A step of an import.
+    Import(Box<ImportStep>),
 }
 
 /// An event that rides in a batch.
@@ -106,10 +110,11 @@ impl Delivery {
                        AND state IN (0, 1, 8, 9) AND due_at IS NOT NULL AND due_at > ?2)",
             )?
             .query_row(params![self.options.destination.0, now], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if !due {
-            return Ok(Some(next));
+        let import = imports::open(tx, self.options.destination)?.map(|import| import.next_at);
+        if due || import.is_some_and(|at| at <= now) {
+            return Ok(None);
         }
-        Ok(None)
+        Ok(Some(next.into_iter().chain(import).min()))
     }
 
     pub(super) fn claim(&self, tx: &Transaction<'_>, now: Millis) -> Result<Claim, StoreError> {
@@ -125,64 +130,62 @@ impl Delivery {
         if outbox::look_again(tx, self.options.destination, now)? > 0 {
             return Ok(Claim::Done);
         }
-        let open = |family| self.opens_at(family, now).is_none();
+        for class in Class::ALL {
+            // What is urgent comes before an import, and an import before what is merely new.
+            if class == Class::Live
+                && let Some(step) = self.claim_import(tx, now)?
+            {
+                return Ok(step);
+            }
+            if let Some(claim) = self.claim_of(tx, class, now)? {
+                return Ok(claim);
+            }
+        }
+        Ok(Claim::Nothing(self.next_chance(tx, now)?))
+    }
+
+    /// What can be done for one class.
+    fn claim_of(&self, tx: &Transaction<'_>, class: Class, now: Millis) -> Result<Option<Claim>, StoreError> {
+        let readiness = self.schema_readiness(now);
+        let mut names = self.open_names(class, readiness, now);
+        if class == Class::Bulk && self.rides_in_imports(tx, now)? {
+            return Ok(None);
+        }
+        let open = |family| self.opens(family, class, now);
         let (contacts, singles, batches) =
             (open(Family::Contacts), open(Family::Events), open(Family::EventsBatch));
-        let mut names = Vec::new();
-        if contacts {
-            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE, DELETE_CONTACT]);
-        }
-        if contacts && open(Family::Mails) {
-            names.push(SEND_EMAIL);
-        }
-        if contacts && open(Family::Texts) {
-            names.push(SEND_SMS);
-        }
-        if open(Family::Products) {
-            names.push(UPSERT_PRODUCT);
-        }
-        if open(Family::Other) {
-            names.extend([TRIGGER_CAMPAIGN, UPSERT_OBJECT, ADD_NOTE, CREATE_TASK]);
-        }
-        let readiness = self.schema_readiness(now);
-        if contacts && !matches!(readiness, Readiness::NotBefore(_)) {
-            names.push(UPSERT);
-        }
-        if singles || batches {
-            names.push(EVENT);
-        }
         // Events of people who are not known to be at Brevo need the contacts' window as well.
         let mut known_only = !contacts || !singles;
         loop {
-            let Some(mut action) = self.head(tx, now, &names, known_only)? else {
-                return Ok(Claim::Nothing(self.next_chance(tx, now)?));
+            let Some(mut action) = self.head(tx, now, class, &names, known_only)? else {
+                return Ok(None);
             };
             if action.list.is_some() {
                 // A full run may be long: whatever else is due takes turns with it.
                 if self.lists_had_a_turn.swap(false, Ordering::SeqCst) {
                     let others: Vec<&str> =
                         names.iter().copied().filter(|name| ![JOIN, LEAVE].contains(name)).collect();
-                    if let Some(other) = self.head(tx, now, &others, known_only)? {
+                    if let Some(other) = self.head(tx, now, class, &others, known_only)? {
                         action = other;
                     }
                 }
             }
             if action.list.is_some() {
                 self.lists_had_a_turn.store(true, Ordering::SeqCst);
-                return self.claim_list(tx, action, now);
+                return self.claim_list(tx, action, now).map(Some);
             }
             if action.name == UPSERT && readiness == Readiness::MustLook {
                 self.begin_schema();
-                return Ok(Claim::Schema);
+                return Ok(Some(Claim::Schema));
             }
             if action.name == EVENT && batches {
-                let rows = self.gather(tx, now)?;
+                let rows = self.gather(tx, class, now)?;
                 if rows.len() >= self.options.policy.batch_min.max(1) {
                     for row in &rows {
                         outbox::take(tx, row.action.id, now)?;
                     }
                     self.save_rates(tx)?;
-                    return Ok(Claim::Batch(self.counted(rows)));
+                    return Ok(Some(Claim::Batch(self.counted(rows))));
                 }
                 if !singles {
                     // Too few for a batch: events wait for their own window.
@@ -191,8 +194,36 @@ impl Delivery {
                     continue;
                 }
             }
-            return self.take(tx, action, now);
+            return self.take(tx, action, now).map(Some);
         }
+    }
+
+    /// The actions of a class whose windows are open.
+    fn open_names(&self, class: Class, readiness: Readiness, now: Millis) -> Vec<&'static str> {
+        let open = |family| self.opens(family, class, now);
+        let mut names = Vec::new();
+        if open(Family::Contacts) {
+            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE, DELETE_CONTACT]);
+            if !matches!(readiness, Readiness::NotBefore(_)) {
+                names.push(UPSERT);
+            }
+            if open(Family::Mails) {
+                names.push(SEND_EMAIL);
+            }
+            if open(Family::Texts) {
+                names.push(SEND_SMS);
+            }
+        }
+        if open(Family::Events) || open(Family::EventsBatch) {
+            names.push(EVENT);
+        }
+        if open(Family::Products) {
+            names.push(UPSERT_PRODUCT);
+        }
+        if open(Family::Other) {
+            names.extend([TRIGGER_CAMPAIGN, UPSERT_OBJECT, ADD_NOTE, CREATE_TASK]);
+        }
+        names
     }
 
     /// Something is due and can't be taken: when that may change.
@@ -204,15 +235,18 @@ impl Delivery {
             )?
             .query_row(params![self.options.destination.0, now], |row| row.get(0))?;
         let elsewhere: bool = tx
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE destination = ?1 AND state = 1)")?
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE destination = ?1 AND state = 1 AND import IS NULL)")?
             .query_row([self.options.destination.0], |row| row.get(0))?;
-        let openings = Family::ALL.into_iter().filter_map(|family| self.opens_at(family, now));
+        let openings = Family::ALL.into_iter().flat_map(|family| {
+            [self.opens_at(family, now), self.opens_for(family, Class::Bulk, now)].into_iter().flatten()
+        });
+        let import = self.import_chance(tx, now)?;
         let schema = match self.schema_readiness(now) {
             Readiness::NotBefore(at) => Some(at),
             Readiness::Ready | Readiness::MustLook => None,
         };
         let search = lists::next_retry(tx, self.options.destination, now)?;
-        let others = [later, elsewhere.then_some(now + ELSEWHERE), schema, search];
+        let others = [later, elsewhere.then_some(now + ELSEWHERE), schema, search, import];
         Ok(openings.chain(others.into_iter().flatten()).min())
     }
 
@@ -354,52 +388,59 @@ impl Delivery {
         Ok(Claim::One(Box::new(work)))
     }
 
+    fn opens(&self, family: Family, class: Class, now: Millis) -> bool {
+        self.opens_for(family, class, now).is_none()
+    }
+
     /// Past `not-after` nothing is done any more, whether it waited or was held (design rule 7).
     fn expire(&self, tx: &Transaction<'_>, now: Millis) -> Result<usize, StoreError> {
         Ok(tx
             .prepare_cached(
                 "UPDATE action SET state = 6, code = 'too-old', due_at = NULL WHERE id IN (
-                    SELECT id FROM action WHERE destination = ?1
-                       AND state IN (0, 1, 8, 9) AND due_at IS NOT NULL
-                       AND state IN (0, 8) AND due_at <= ?2 AND not_after < ?2 LIMIT ?3)",
+                    SELECT id FROM action WHERE destination = ?1 AND state IN (0, 8)
+                       AND not_after IS NOT NULL AND not_after < ?2 LIMIT ?3)",
             )?
             .execute(params![self.options.destination.0, now, EXPIRE as i64])?)
     }
 
-    /// The first action that may be taken, among those of the given names.
+    /// The first action of a class that may be taken, among those of the given names.
     fn head(
         &self,
         tx: &Transaction<'_>,
         now: Millis,
+        class: Class,
         names: &[&str],
         known_only: bool,
     ) -> Result<Option<Action>, StoreError> {
-        if names.is_empty() {
-            return Ok(None);
+        let mut first: Option<Action> = None;
+        // One look for each name: an index then gives the first of each without sorting.
+        for name in names {
+            let mut statement = tx.prepare_cached(&HEAD)?;
+            let values = params![self.options.destination.0, now, class as i64, name, known_only];
+            let mut rows = statement.query_map(values, Action::from_row)?;
+            let Some(action) = rows.next().transpose()? else { continue };
+            let place = |action: &Action| (action.due_at, action.id);
+            if first.as_ref().is_none_or(|first| place(&action) < place(first)) {
+                first = Some(action);
+            }
         }
-        let sql = head_sql(names.len());
-        let mut values = vec![Sql::from(self.options.destination.0), Sql::from(now)];
-        values.extend(names.iter().map(|name| Sql::from((*name).to_owned())));
-        values.push(Sql::from(known_only));
-        let mut statement = tx.prepare_cached(&sql)?;
-        let mut rows = statement.query_map(params_from_iter(values), Action::from_row)?;
-        Ok(rows.next().transpose()?)
+        Ok(first)
     }
 
     /// Events that can ride together: of people who are at Brevo, each person's in order and from
     /// the front of their lane.
-    fn gather(&self, tx: &Transaction<'_>, now: Millis) -> Result<Vec<BatchRow>, StoreError> {
+    fn gather(&self, tx: &Transaction<'_>, class: Class, now: Millis) -> Result<Vec<BatchRow>, StoreError> {
         let sql = format!(
             "SELECT {}, p.brevo_id FROM action a JOIN person p ON p.id = a.person
-             WHERE a.destination = ?1 AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
-               AND a.state = 0 AND a.due_at <= ?2 AND a.name = '{EVENT}'
+             WHERE a.destination = ?1 AND a.class = ?4 AND a.name = '{EVENT}' AND a.state = 0
+               AND a.due_at IS NOT NULL AND a.due_at <= ?2
                AND p.presence = 1 AND p.brevo_id IS NOT NULL
              ORDER BY a.due_at, a.id LIMIT ?3",
             Action::COLUMNS
         );
         let candidates: Vec<(Action, i64)> = tx
             .prepare_cached(&sql)?
-            .query_map(params![self.options.destination.0, now, GATHER as i64], |row| {
+            .query_map(params![self.options.destination.0, now, GATHER as i64, class as i64], |row| {
                 Ok((Action::from_row(row)?, row.get(Action::WIDTH)?))
             })?
             .collect::<Result<_, _>>()?;
@@ -463,8 +504,8 @@ impl Delivery {
     fn unproven(&self, tx: &Transaction<'_>, now: Millis) -> Result<Vec<Unproven>, StoreError> {
         let sql = format!(
             "SELECT {}, p.brevo_id FROM action a LEFT JOIN person p ON p.id = a.person
-             WHERE a.destination = ?1 AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
-               AND a.state = 9 AND a.due_at <= ?2 AND a.code = '{OUTCOME_UNKNOWN}' AND a.name = '{EVENT}'
+             WHERE a.destination = ?1 AND a.state = 9 AND a.due_at IS NOT NULL
+               AND a.due_at <= ?2 AND a.code = '{OUTCOME_UNKNOWN}' AND a.name = '{EVENT}'
              ORDER BY a.due_at, a.id LIMIT ?3",
             Action::COLUMNS
         );
@@ -494,29 +535,36 @@ impl Delivery {
 const BLOCKS: &str = "e.state = 0 AND coalesce(e.not_before, ?2) <= ?2
      AND e.name NOT IN ('brevo/send-email', 'brevo/send-sms', 'brevo/add-note', 'brevo/create-task')";
 
-/// Choosing the first action that may be taken, among so many names.
-pub(super) fn head_sql(names: usize) -> String {
-    let places = vec!["?"; names].join(", ");
+/// Choosing the first action of a class and name that may be taken. Opt-outs, suppressions and sends
+/// wait for nothing that rides in an import; sends for nothing in bulk either.
+/// `?3` is the class, `?4` the name, `?5` whether only events of people at Brevo are meant.
+pub(super) static HEAD: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {} FROM action a
-             WHERE a.destination = ?1 AND a.state IN (0, 1, 8, 9) AND a.due_at IS NOT NULL
-               AND a.state = 0 AND a.due_at <= ?2 AND a.name IN ({places})
+             WHERE a.destination = ?1 AND a.class = ?3 AND a.name = ?4 AND a.state = 0
+               AND a.due_at IS NOT NULL AND a.due_at <= ?2
                AND (a.list IS NULL OR NOT EXISTS (
                     SELECT 1 FROM list l WHERE l.id = a.list AND l.retry_at > ?2))
-               AND (NOT ? OR a.name <> '{EVENT}' OR EXISTS (
+               AND (NOT ?5 OR a.name <> '{EVENT}' OR EXISTS (
                     SELECT 1 FROM person p WHERE p.id = a.person AND p.presence = 1))
                AND NOT EXISTS (SELECT 1 FROM action e
-                    WHERE e.person = a.person AND e.state IN (0, 1, 8, 9) AND (e.state = 1 OR (
-                       {BLOCKS} AND e.id < a.id AND a.name <> '{SUPPRESSION}'
-                       AND NOT (a.name = '{CONSENT}'
-                                AND json_extract(a.payload, '$.status') = 'opted-out'))))
+                    WHERE e.person = a.person AND e.state IN (0, 1, 8, 9)
+                      AND (e.state = 1 AND NOT (e.import IS NOT NULL AND (a.name IN ({SENDS}) OR {RESTRICTS}))
+                        OR {BLOCKS} AND e.id < a.id AND NOT {RESTRICTS}
+                           AND NOT (a.name IN ({SENDS}) AND e.class >= 2)))
                AND (a.thing IS NULL OR NOT EXISTS (SELECT 1 FROM action e
                     WHERE e.thing = a.thing AND e.thing IS NOT NULL AND e.state IN (0, 1, 8, 9)
                       AND (e.state = 1 OR ({BLOCKS} AND e.id < a.id))))
              ORDER BY a.due_at, a.id LIMIT 1",
         Action::COLUMNS
     )
-}
+});
+
+const SENDS: &str = "'brevo/send-email', 'brevo/send-sms'";
+
+/// True of an action `a` that may only ever stop something.
+const RESTRICTS: &str = "(a.name = 'brevo/set-suppression'
+     OR a.name = 'brevo/set-consent' AND json_extract(a.payload, '$.status') = 'opted-out')";
 
 /// Choosing joins or leaves of one list for one call.
 fn riders_sql() -> String {
@@ -535,10 +583,10 @@ fn riders_sql() -> String {
     )
 }
 
-/// Everything that was in flight when the process ended.
+/// Everything that was in flight when the process ended, but for the rows of an import.
 pub(super) fn in_flight(tx: &Transaction<'_>, destination: DestinationId) -> Result<Vec<Action>, StoreError> {
     let sql = format!(
-        "SELECT {} FROM action a WHERE a.state = 1 AND a.destination = ?1 ORDER BY a.id",
+        "SELECT {} FROM action a WHERE a.state = 1 AND a.destination = ?1 AND a.import IS NULL ORDER BY a.id",
         Action::COLUMNS
     );
     let mut statement = tx.prepare_cached(&sql)?;

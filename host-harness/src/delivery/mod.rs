@@ -12,6 +12,7 @@
 //! | events, one or many; reading them back | `track`, `reconcile` |
 //! | joins and leaves; finding or making their list | `lists`, `place` |
 //! | actions about things | `thing` |
+//! | many contacts in one call | `import` |
 //! | what an end means for the outbox | `outcome` |
 
 mod address;
@@ -21,6 +22,7 @@ mod claim;
 mod contact;
 mod crm;
 mod delete;
+mod import;
 mod lists;
 mod mail;
 mod objects;
@@ -43,6 +45,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::brevo::account::{Client, KeySource};
+use crate::brevo::errors::Remedy;
 use crate::brevo::windows::{Family, Windows};
 use crate::config::{Plan, UnknownConsent};
 use crate::contract::Targets;
@@ -97,6 +100,9 @@ pub struct Policy {
     pub backoff: (Duration, Duration),
     /// Events that must be ready before a batch is worth one of its few calls.
     pub batch_min: usize,
+    /// Contacts that must wait in bulk before an import is worth its calls. Below it, one by one is
+    /// done before an import would be: 1,000 take two minutes at eight a second.
+    pub import_min: usize,
     /// After which a person that was not found is looked for again.
     pub look_again: Duration,
     /// After which the account's attributes are read again.
@@ -115,6 +121,7 @@ impl Default for Policy {
             resends: 3,
             backoff: (Duration::from_secs(1), Duration::from_hours(1)),
             batch_min: 20,
+            import_min: 1_000,
             look_again: Duration::from_hours(1),
             schema_age: Duration::from_hours(1),
             pause: Duration::from_mins(15),
@@ -149,6 +156,7 @@ pub struct Delivery {
     looks: AtomicUsize,
     /// Brevo took a call since the account was last paused.
     well: AtomicBool,
+    imports: import::Imports,
 }
 
 impl Delivery {
@@ -174,6 +182,7 @@ impl Delivery {
             lists_had_a_turn: AtomicBool::new(false),
             looks: AtomicUsize::new(0),
             well: AtomicBool::new(false),
+            imports: import::Imports::default(),
         })
     }
 
@@ -184,6 +193,7 @@ impl Delivery {
         let now = self.world.now();
         self.store.write(|tx| {
             crate::store::lists::nobody_looks(tx, self.options.destination)?;
+            crate::store::imports::recover(tx, self.options.destination, now + import::SETTLE)?;
             let rows = claim::in_flight(tx, self.options.destination)?;
             for action in &rows {
                 self.recover_one(tx, action, now)?;
@@ -230,6 +240,10 @@ impl Delivery {
                 crash::point("delivery-after-in-flight");
                 self.change_list(&change)?;
                 crash::point("delivery-after-done");
+                Ok(Step::Worked)
+            }
+            Claim::Import(step) => {
+                self.import(*step)?;
                 Ok(Step::Worked)
             }
             Claim::Search(search) => {

@@ -140,6 +140,21 @@ impl Delivery {
     pub(super) fn finish(&self, work: Work, end: End) -> Result<(), StoreError> {
         let now = self.world.now();
         self.store.write(|tx| {
+            self.finish_in(tx, &work, end, now)?;
+            self.went_on(tx, now)?;
+            self.save_rates(tx)
+        })
+    }
+
+    /// The same within a transaction.
+    pub(super) fn finish_in(
+        &self,
+        tx: &Transaction<'_>,
+        work: &Work,
+        end: End,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        {
             if work.person.dirty {
                 work.person.save(tx)?;
             }
@@ -159,16 +174,14 @@ impl Delivery {
             if work.release {
                 outbox::release_held(tx, work.person.id, now)?;
             }
-            let end = if matches!(end, End::Held(_)) && consent_changed(tx, &work)? {
+            let end = if matches!(end, End::Held(_)) && consent_changed(tx, work)? {
                 // What would release it happened during the calls: nothing would come again.
                 End::Again(Again { at: now, code: "consent-changed", counted: false })
             } else {
                 end
             };
-            self.end(tx, &work.action, State::InFlight, &end, Some(&work.intent), now)?;
-            self.went_on(tx, now)?;
-            self.save_rates(tx)
-        })
+            self.end(tx, &work.action, State::InFlight, &end, Some(&work.intent), now)
+        }
     }
 
     /// One action's transition.

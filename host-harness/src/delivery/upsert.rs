@@ -24,21 +24,16 @@ const RESERVED: [&str; 5] = ["EMAIL", "SMS", "EXT_ID", "WHATSAPP", "LANDLINE_NUM
 
 /// Which of an action's values are news.
 #[derive(Debug, Default)]
-struct Planned {
-    send: BTreeMap<String, Value>,
+pub(super) struct Planned {
+    pub send: BTreeMap<String, Value>,
     /// Name and digest of what stands at Brevo afterwards.
-    stands: Vec<(String, String)>,
-    older: usize,
+    pub stands: Vec<(String, String)>,
+    pub older: usize,
 }
 
 impl Delivery {
     pub(super) fn upsert(&self, work: &mut Work, upsert: &UpsertContact) -> Result<End, Stop> {
-        let attributes: BTreeMap<String, Value> = upsert
-            .attributes
-            .iter()
-            .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
-            .filter_map(|(name, value)| Some((self.usable(name)?, value.clone())))
-            .collect();
+        let attributes = usable_attributes(self, upsert);
         if work.subject.phone.is_none()
             && let Some(Value::String(phone)) = upsert.attributes.get("SMS")
         {
@@ -75,7 +70,7 @@ impl Delivery {
 
     /// Whether enough is known about consent to create the person (design rule 8). The channel of
     /// the address decides; without an address, either.
-    fn may_create(&self, work: &Work) -> bool {
+    pub(super) fn may_create(&self, work: &Work) -> bool {
         let known = match (&work.names.email, &work.names.phone) {
             (Some(_), _) => work.email.is_known(),
             (None, Some(_)) => work.sms.is_known(),
@@ -262,12 +257,22 @@ pub(super) fn phone_refused() -> Letter {
     Letter::of(Kind::InvalidPhone.rule())
 }
 
-fn delivered(work: &Work) -> End {
+pub(super) fn delivered(work: &Work) -> End {
     if work.phone_withheld { End::Held(held::PHONE_CONSENT_UNKNOWN) } else { End::Delivered }
 }
 
+/// The values that may be sent, under their names at Brevo.
+pub(super) fn usable_attributes(delivery: &Delivery, upsert: &UpsertContact) -> BTreeMap<String, Value> {
+    upsert
+        .attributes
+        .iter()
+        .filter(|(name, _)| !RESERVED.contains(&name.as_str()))
+        .filter_map(|(name, value)| Some((delivery.usable(name)?, value.clone())))
+        .collect()
+}
+
 /// Per field the later observation wins; what stands there already is not sent again.
-fn plan(work: &Work, attributes: &BTreeMap<String, Value>) -> Planned {
+pub(super) fn plan(work: &Work, attributes: &BTreeMap<String, Value>) -> Planned {
     let standing: Standing = work.standing();
     let mut planned = Planned::default();
     for (name, value) in attributes {

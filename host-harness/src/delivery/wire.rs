@@ -13,6 +13,7 @@ use crate::brevo::errors::Problem;
 use crate::brevo::windows::{Family, Windows};
 use crate::crash;
 use crate::store::StoreError;
+use crate::store::outbox::Class;
 use crate::world::{HttpResponse, Millis, TransportErrorKind};
 
 /// Why a sequence of calls doesn't go on.
@@ -60,7 +61,7 @@ impl Delivery {
     pub(super) fn call(&self, call: &Call) -> Result<HttpResponse, Stop> {
         let now = self.world.now();
         self.with_rates(|rates| {
-            if let Some(at) = opens_at(rates, call.family, now) {
+            if let Some(at) = opens_at(rates, call.family, Class::Live, now) {
                 return Err(Stop::Closed(at));
             }
             for family in call.family.counted_in() {
@@ -106,7 +107,12 @@ impl Delivery {
 
     /// When the family opens; none where it is open.
     pub(super) fn opens_at(&self, family: Family, now: Millis) -> Option<Millis> {
-        self.with_rates(|rates| opens_at(rates, family, now))
+        self.opens_for(family, Class::Live, now)
+    }
+
+    /// The same for work of a class: in bulk it leaves a part of each window alone.
+    pub(super) fn opens_for(&self, family: Family, class: Class, now: Millis) -> Option<Millis> {
+        self.with_rates(|rates| opens_at(rates, family, class, now))
     }
 
     pub(super) fn close_family(&self, family: Family, until: Millis, code: &str) {
@@ -160,9 +166,13 @@ pub(super) fn load_rates(
     Ok(rates)
 }
 
-fn opens_at(rates: &BTreeMap<Family, Windows>, family: Family, now: Millis) -> Option<Millis> {
+fn opens_at(rates: &BTreeMap<Family, Windows>, family: Family, class: Class, now: Millis) -> Option<Millis> {
     let windows = family.counted_in().iter().filter_map(|counted| rates.get(counted));
-    windows.filter_map(|windows| windows.opens_at(now)).max()
+    let opens = |windows: &Windows| match class.is_bulk() {
+        true => windows.opens_for_bulk_at(now),
+        false => windows.opens_at(now),
+    };
+    windows.filter_map(opens).max()
 }
 
 fn bucket(options: &DestinationOptions, family: Family) -> String {

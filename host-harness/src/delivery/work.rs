@@ -60,6 +60,9 @@ pub(super) struct Intent {
     /// How often it was sent again after its absence was proven.
     #[serde(skip_serializing_if = "is_zero")]
     pub resends: u32,
+    /// How the row was sent in an import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ride: Option<Ride>,
     /// The contact that the event was sent for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<i64>,
@@ -67,6 +70,18 @@ pub(super) struct Intent {
 
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+/// A row of an import, as far as it is needed to know it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ride {
+    /// Digest of the address that it is keyed by.
+    pub email: String,
+    /// Digest of the phone number, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// Nobody at Brevo had any of its identifiers.
+    pub new: bool,
 }
 
 /// A change of address under way: the blocks that it must not lose.

@@ -465,6 +465,7 @@ fn own_action(
         coalesce_key: None,
         list: Some(list.id),
         thing: None,
+        class: outbox::Class::Live,
         batch: 0, // of no record
         position: 0,
         state,

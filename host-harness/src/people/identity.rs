@@ -279,6 +279,11 @@ fn alias_kind(kind: &str) -> String {
     format!("alias:{kind}")
 }
 
+/// Whether the person is known to have a contact at Brevo.
+pub fn is_at_brevo(tx: &Transaction<'_>, id: PersonId) -> Result<bool, StoreError> {
+    Ok(tx.prepare_cached("SELECT 1 FROM person WHERE id = ?1 AND presence = 1")?.exists([id.0])?)
+}
+
 /// Everyone else who has an address in common with a person on a channel.
 pub fn sharing(tx: &Transaction<'_>, id: PersonId, channel: Channel) -> Result<Vec<PersonId>, StoreError> {
     let mut statement = tx.prepare_cached(

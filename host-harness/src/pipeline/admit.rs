@@ -17,7 +17,7 @@ use crate::people::fields::{self, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
 use crate::registry::{About, Channel, ConsentStatus, Inadmissible, Payload};
 use crate::store::acceptance::TrustedTime;
-use crate::store::outbox::{self, NewAction, State};
+use crate::store::outbox::{self, Class, NewAction, State};
 use crate::store::{Digest, StoreError};
 use crate::world::Millis;
 
@@ -227,6 +227,7 @@ fn new_action<'a>(admission: &'a Admission<'_>, action: &'a Action) -> NewAction
         coalesce_key: action.coalesce.as_deref(),
         list: None,
         thing: None,
+        class: Class::of(&action.name, is_bulk(admission), false),
         batch: admission.batch,
         position: admission.position as i64,
         state: State::Waiting,
@@ -294,8 +295,10 @@ fn admit_one(
     let slot = if shares { format!("{}@{}", action.slot, id.0) } else { action.slot.clone() };
     let subject =
         serde_json::to_string(&Subject::Person(subject)).map_err(|_| StoreError::Unreadable("subject"))?;
+    let at_brevo = is_bulk(admission) && identity::is_at_brevo(tx, id)?;
     let new = NewAction {
         person: Some(id.0),
+        class: Class::of(&action.name, is_bulk(admission), at_brevo),
         subject: &subject,
         effect: effect(admission, &slot),
         payload: &text,
@@ -308,6 +311,11 @@ fn admit_one(
         admitted.actions += 1;
     }
     Ok(())
+}
+
+/// What was not pushed has time.
+fn is_bulk(admission: &Admission<'_>) -> bool {
+    admission.record.provenance != Provenance::Live
 }
 
 /// Opt-outs and suppressions hold for everyone who shares an address; nothing else does.

@@ -7,6 +7,7 @@
 pub mod acceptance;
 pub mod batches;
 pub mod dead_letters;
+pub mod imports;
 pub mod installations;
 pub mod jobs;
 pub mod journal;
@@ -104,6 +105,7 @@ const STEPS: &[&str] = &[
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
+    include_str!("schema-6.sql"),
 ];
 
 /// The host's file.

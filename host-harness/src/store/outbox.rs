@@ -113,6 +113,44 @@ pub const OUTCOME_UNPROVEN: &str = "outcome-unproven";
 /// Code of a parked action whose contact was delivered once and is no longer at Brevo.
 pub const CONTACT_GONE: &str = "contact-gone";
 
+/// Whose turn it is first under the account's one budget. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i64)]
+pub enum Class {
+    /// Consent, suppressions, sends and deletions: nothing comes before them.
+    Urgent = 0,
+    /// Whatever else was pushed.
+    Live = 1,
+    /// Contacts that were read in bulk, and what goes with the call that creates them. They may
+    /// ride in an import.
+    Bulk = 2,
+    /// Whatever else was read in bulk, and contacts that can't ride in an import.
+    BulkSingle = 3,
+}
+
+impl Class {
+    /// All of them, the first one first.
+    pub const ALL: [Self; 4] = [Self::Urgent, Self::Live, Self::Bulk, Self::BulkSingle];
+
+    /// What an account's rate windows keep free is not for these.
+    pub fn is_bulk(self) -> bool {
+        self >= Self::Bulk
+    }
+
+    /// The class of an action: `bulk` where its record was not pushed, `at_brevo` where its person
+    /// is known to be there.
+    pub fn of(name: &str, bulk: bool, at_brevo: bool) -> Self {
+        match name {
+            names::SET_CONSENT | names::SET_SUPPRESSION if !bulk || at_brevo => Self::Urgent,
+            names::SET_CONSENT | names::SET_SUPPRESSION => Self::Bulk,
+            names::SEND_EMAIL | names::SEND_SMS | names::DELETE_CONTACT => Self::Urgent,
+            _ if !bulk => Self::Live,
+            names::UPSERT_CONTACT => Self::Bulk,
+            _ => Self::BulkSingle,
+        }
+    }
+}
+
 /// An action on its way into the outbox.
 #[derive(Clone, Debug)]
 pub struct NewAction<'a> {
@@ -149,6 +187,8 @@ pub struct NewAction<'a> {
     pub list: Option<i64>,
     /// Lane of the thing, where the subject is one.
     pub thing: Option<Digest>,
+    /// When it is its turn.
+    pub class: Class,
     /// Batch of the record.
     pub batch: i64,
     /// Place of the record in its batch.
@@ -187,8 +227,8 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
     tx.prepare_cached(
         "INSERT INTO action (installation, destination, person, subject, effect, name, payload,
             occurred_at, received_at, rank, observation, not_before, not_after, coalesce_key,
-            batch, position, state, due_at, code, list, thing)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+            batch, position, state, due_at, code, list, thing, class)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )?
     .execute(params![
         action.installation,
@@ -212,6 +252,7 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
         action.code,
         action.list,
         action.thing.map(|thing| thing.0),
+        action.class as i64,
     ])?;
     let id = tx.last_insert_rowid();
     // Nearly every effect is new, so it is not looked for before it is written.
@@ -325,8 +366,8 @@ pub(crate) fn look_again(
     Ok(tx
         .prepare_cached(
             "UPDATE action SET state = 0, code = 'read-back', due_at = ?2
-             WHERE destination = ?1 AND state IN (0, 1, 8, 9) AND due_at IS NOT NULL
-               AND state = 9 AND due_at <= ?2 AND code = ?3 AND name <> ?4",
+             WHERE destination = ?1 AND state = 9 AND due_at IS NOT NULL
+               AND due_at <= ?2 AND code = ?3 AND name <> ?4",
         )?
         .execute(params![destination.0, now, OUTCOME_UNKNOWN, names::TRACK_EVENT])?)
 }

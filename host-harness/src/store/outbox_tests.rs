@@ -27,6 +27,7 @@ fn action(effect: u8) -> NewAction<'static> {
         coalesce_key: None,
         list: None,
         thing: None,
+        class: Class::Live,
         batch: 1,
         position: 0,
         state: State::Waiting,

@@ -21,7 +21,7 @@ use crate::registry::{
 use crate::store::dead_letters::{self, DeadLetter, Filter};
 use crate::store::installations::{DestinationId, InstallationId};
 use crate::store::lists;
-use crate::store::outbox::{self, Action, NewAction, State};
+use crate::store::outbox::{self, Action, Class, NewAction, State};
 use crate::store::{Digest, Store, StoreError};
 use crate::world::{Clock, Millis, Random, World};
 
@@ -60,6 +60,13 @@ pub struct Bench {
     pub options: DestinationOptions,
     effects: AtomicU64,
     _directory: tempfile::TempDir,
+}
+
+/// A person that a backfill read.
+pub struct Read {
+    pub person: Person,
+    pub attributes: Value,
+    pub consent: Option<ConsentStatus>,
 }
 
 pub fn person(ext_id: &str, email: &str) -> Person {
@@ -288,12 +295,89 @@ impl Bench {
             coalesce_key: None,
             list: None,
             thing: None,
+            class: Class::of(name, false, false),
             batch: 1,
             position: number as i64,
             state: State::Waiting,
             code: None,
         };
         self.store.write(|tx| outbox::admit(tx, &new)).unwrap().id()
+    }
+
+    /// People that a backfill read, as a unit's commit writes them: an upsert each, and where they opted
+    /// out their consent before it. Returns the upserts.
+    pub fn backfill(&self, people: impl IntoIterator<Item = Read>) -> Vec<i64> {
+        let now = self.now();
+        let mut upserts = Vec::new();
+        let mut people = people.into_iter().peekable();
+        while people.peek().is_some() {
+            let some: Vec<Read> = people.by_ref().take(1_000).collect();
+            self.store
+                .write::<_, StoreError>(|tx| {
+                    for read in &some {
+                        let Resolution::One(id) = identity::resolve(tx, DestinationId(1), &read.person, now)?
+                        else {
+                            panic!("one person each");
+                        };
+                        if let Some(status) = read.consent {
+                            let said =
+                                SetConsent { channel: Channel::Email, status, basis: ConsentBasis::Flag };
+                            if consent::merge(tx, id.0, &said, now - 1, now)?.calls_for_action {
+                                let payload = serde_json::to_value(&said).unwrap();
+                                self.admit_bulk(tx, "brevo/set-consent", read, id.0, &payload);
+                            }
+                        }
+                        let payload = json!({ "attributes": read.attributes });
+                        upserts.push(self.admit_bulk(tx, "brevo/upsert-contact", read, id.0, &payload));
+                    }
+                    Ok(())
+                })
+                .unwrap();
+        }
+        upserts
+    }
+
+    fn admit_bulk(
+        &self,
+        tx: &rusqlite::Transaction<'_>,
+        name: &str,
+        read: &Read,
+        person: i64,
+        payload: &Value,
+    ) -> i64 {
+        let number = self.effects.fetch_add(1, Ordering::SeqCst);
+        let subject = serde_json::to_string(&Subject::Person(read.person.clone())).unwrap();
+        let at_brevo = identity::is_at_brevo(tx, PersonId(person)).unwrap();
+        let new = NewAction {
+            installation: 1,
+            destination: 1,
+            person: Some(person),
+            subject: &subject,
+            effect: Digest::of(&[b"effect", &number.to_le_bytes()]),
+            name,
+            payload: &payload.to_string(),
+            occurred_at: Some(self.now()),
+            received_at: self.now(),
+            rank: 0,
+            observation: Digest(u128::from(number).to_be_bytes()),
+            not_before: None,
+            not_after: None,
+            coalesce_key: None,
+            list: None,
+            thing: None,
+            class: Class::of(name, true, at_brevo),
+            batch: 1,
+            position: number as i64,
+            state: State::Waiting,
+            code: None,
+        };
+        outbox::admit(tx, &new).unwrap().id()
+    }
+
+    /// Actions that wait or are in flight.
+    pub fn waiting(&self) -> i64 {
+        let sql = "SELECT count(*) FROM action WHERE state IN (0, 1)";
+        self.store.read::<_, StoreError>(|tx| Ok(tx.query_row(sql, [], |row| row.get(0))?)).unwrap()
     }
 
     pub fn action(&self, id: i64) -> Action {

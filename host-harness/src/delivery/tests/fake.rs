@@ -94,6 +94,8 @@ pub struct State {
     pub faults: Vec<(String, Fault)>,
     nth_faults: BTreeMap<usize, Fault>,
     arrivals: usize,
+    /// Imports, and what the account's limits are held to; see `fake_import`.
+    pub bulk: super::fake_import::Bulk,
     next_id: i64,
 }
 
@@ -135,7 +137,9 @@ impl FakeBrevo {
 
 impl Transport for FakeBrevo {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse, TransportError> {
-        assert_eq!(request.headers.iter().filter(|(n, v)| n == "api-key" && v == "k").count(), 1);
+        let keys = request.headers.iter().filter(|(n, v)| n == "api-key" && v == "k").count();
+        // A report lies elsewhere, and the key is not for it.
+        assert_eq!(keys, usize::from(!request.url.contains("/reports/")));
         let mut state = self.state();
         let body: Value = match &request.body {
             Some(body) => serde_json::from_slice(body).unwrap(),
@@ -169,11 +173,20 @@ impl Transport for FakeBrevo {
             }
             _ => {}
         }
+        let now = self.clock.now();
+        if state.bulk.is_over_limit(&request.label, now) {
+            let headers = vec![("x-sib-ratelimit-reset".to_owned(), "1".to_owned())];
+            return Ok(HttpResponse { status: 429, headers, body: b"{}".to_vec() });
+        }
+        self.clock.sleep(std::time::Duration::from_millis(state.bulk.latency as u64));
         let before: Vec<i64> =
             state.contacts.iter().filter(|(_, c)| c.email_blocked).map(|(id, _)| *id).collect();
         let path = request.url.strip_prefix("http://brevo.test/v3").unwrap().to_owned();
         let (status, answer) = state.answer(request.method, &path, &body, self.clock.now(), only);
-        let lifted = before.into_iter().filter(|id| !state.contacts[id].email_blocked).collect::<Vec<_>>();
+        let lifted = before
+            .into_iter()
+            .filter(|id| state.contacts.get(id).is_some_and(|c| !c.email_blocked))
+            .collect::<Vec<_>>();
         state.unblocked.extend(lifted);
         match fault {
             Some(Fault::AnswerLost) => Err(lost(true)),
@@ -186,14 +199,19 @@ impl Transport for FakeBrevo {
             }
             _ => Ok(HttpResponse {
                 status,
-                headers: Vec::new(),
+                headers: vec![("date".into(), http_date(now))],
                 body: if answer.is_null() { Vec::new() } else { answer.to_string().into_bytes() },
             }),
         }
     }
 }
 
-fn digits(text: &str) -> String {
+fn http_date(at: Millis) -> String {
+    let at = jiff::Timestamp::from_millisecond(at).unwrap();
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+pub(super) fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
@@ -205,7 +223,7 @@ fn missing() -> (u16, Value) {
     (404, json!({ "code": "document_not_found", "message": "Contact does not exist" }))
 }
 
-fn only_keys(body: &Value, allowed: &[&str]) {
+pub(super) fn only_keys(body: &Value, allowed: &[&str]) {
     for key in body.as_object().unwrap().keys() {
         assert!(allowed.contains(&key.as_str()), "unknown key {key}");
     }
@@ -320,7 +338,7 @@ impl State {
             }
             ("GET", ["events"]) => self.events_page(query),
             ("GET", ["account"]) => (200, json!({ "email": "owner@x.org", "plan": [] })),
-            _ => panic!("no such call: {method} {path} at {now}"),
+            _ => self.bulk_answer(method, &parts, query, body, now),
         }
     }
 
@@ -405,7 +423,7 @@ impl State {
         }
     }
 
-    fn shown(&self, id: i64) -> Value {
+    pub(super) fn shown(&self, id: i64) -> Value {
         let contact = &self.contacts[&id];
         let mut attributes: Map<String, Value> =
             contact.attributes.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
@@ -579,7 +597,7 @@ fn duplicate(key: &str) -> (u16, Value) {
     refusal(code, &format!("Unable to update contact, {key} is already associated with another Contact"))
 }
 
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

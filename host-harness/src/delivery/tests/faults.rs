@@ -328,7 +328,7 @@ fn choosing_the_next_action_uses_the_indexes() {
     let plans = bench
         .store
         .read::<_, StoreError>(|tx| {
-            let sql = crate::delivery::claim::head_sql(4);
+            let sql = &*crate::delivery::claim::HEAD;
             let mut statement = tx.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
             let count = statement.parameter_count();
             let nulls = vec![rusqlite::types::Null; count];
@@ -338,6 +338,8 @@ fn choosing_the_next_action_uses_the_indexes() {
         })
         .unwrap();
     let text = plans.join("\n");
-    assert!(text.contains("action_due") && text.contains("action_lane"), "{text}");
+    for index in ["action_next", "action_lane", "action_thing"] {
+        assert!(text.contains(index), "{text}");
+    }
     assert!(!text.contains("SCAN") && !text.contains("TEMP B-TREE"), "{text}");
 }

@@ -4,11 +4,15 @@
 
 mod bench;
 mod fake;
+mod fake_import;
 
 mod addresses;
+mod backfill;
+mod budget;
 mod consents;
 mod contacts;
 mod events;
 mod faults;
+mod imports;
 mod lists;
 mod orders;

@@ -1,0 +1,217 @@
+//! Many contacts in one call.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::bench::{Bench, MINUTE, Read, person};
+use super::fake::{FakeContact, Fault, unless_killed};
+use crate::registry::{ConsentBasis, ConsentStatus};
+use crate::store::outbox::{State, held};
+
+fn read(n: usize, consent: Option<ConsentStatus>) -> Read {
+    Read {
+        person: person(&format!("u{n}"), &format!("u{n}@x.org")),
+        attributes: json!({ "FIRSTNAME": format!("Name {n}"), "POINTS": n }),
+        consent,
+    }
+}
+
+fn mailable(n: usize) -> Read {
+    read(n, Some(ConsentStatus::OptedIn))
+}
+
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.options.policy.import_min = 10;
+    bench.brevo.state().bulk.speed = 1;
+    bench
+}
+
+fn emails(bench: &Bench) -> BTreeSet<String> {
+    bench.brevo.state().contacts.values().filter_map(|contact| contact.email.clone()).collect()
+}
+
+#[test]
+fn many_contacts_are_imported_and_known_afterwards() {
+    let bench = bench();
+    let upserts = bench.backfill((0..50).map(mailable));
+    bench.run();
+    assert_eq!(bench.brevo.state().bulk.imports, [(50, false)]);
+    assert_eq!(bench.brevo.calls("POST /contacts/import"), 1);
+    assert_eq!(bench.brevo.calls("POST /contacts"), 1 + 2 + 2, "import, folder, list, attributes");
+    for id in upserts {
+        bench.assert_end(id, State::Delivered, "");
+    }
+    assert!(bench.letters().is_empty(), "{:?}", bench.letter_codes());
+    // What comes next needs no look-up and no second upsert.
+    let before = bench.brevo.arrivals();
+    let same = bench.upsert(&person("u7", "u7@x.org"), json!({ "FIRSTNAME": "Name 7" }));
+    bench.run();
+    bench.assert_end(same, State::Deduplicated, "no-change");
+    let event = bench.event(&person("u7", "u7@x.org"), "e");
+    bench.run();
+    bench.assert_end(event, State::Delivered, "");
+    assert_eq!(bench.brevo.arrivals(), before + 1);
+}
+
+#[test]
+fn few_contacts_go_one_by_one() {
+    let bench = bench();
+    bench.backfill((0..9).map(mailable));
+    bench.run();
+    assert_eq!(bench.brevo.calls("POST /contacts/import"), 0);
+    assert_eq!(emails(&bench).len(), 9);
+}
+
+#[test]
+fn an_opt_out_travels_with_the_import_and_an_unknown_person_is_held() {
+    let bench = bench();
+    let mut people: Vec<Read> = (0..20).map(mailable).collect();
+    people.extend((20..40).map(|n| read(n, Some(ConsentStatus::OptedOut))));
+    people.extend((40..50).map(|n| read(n, None)));
+    let upserts = bench.backfill(people);
+    bench.run();
+    let mut imports = bench.brevo.state().bulk.imports.clone();
+    imports.sort();
+    assert_eq!(imports, [(20, false), (20, true)]);
+    let state = bench.brevo.state();
+    assert_eq!(state.contacts.len(), 40);
+    for contact in state.contacts.values() {
+        let n: usize = contact.ext_id.as_ref().unwrap()[1..].parse().unwrap();
+        assert_eq!(contact.email_blocked, n >= 20, "u{n}");
+    }
+    assert!(state.unblocked.is_empty());
+    assert_eq!(state.journal.iter().filter(|(label, _)| label.starts_with("PUT")).count(), 0);
+    drop(state);
+    bench.assert_end(upserts[45], State::Held, held::CONSENT_UNKNOWN);
+}
+
+#[test]
+fn nobody_rides_whose_row_could_merge_or_change_an_address() {
+    let bench = bench();
+    // u0 is there under another address, u1's address is somebody else's, u2 is theirs already, and
+    // u3's is blocked there.
+    let put = |ext_id: Option<&str>, email: &str| {
+        let contact = FakeContact {
+            ext_id: ext_id.map(str::to_owned),
+            email: Some(email.into()),
+            ..FakeContact::default()
+        };
+        bench.brevo.put(contact)
+    };
+    let old = put(Some("u0"), "old@x.org");
+    let strangers = put(Some("someone"), "u1@x.org");
+    let own = put(Some("u2"), "u2@x.org");
+    let blocked = put(None, "u3@x.org");
+    bench.brevo.state().contacts.get_mut(&blocked).unwrap().email_blocked = true;
+    let upserts = bench.backfill((0..30).map(mailable));
+    bench.run();
+    let state = bench.brevo.state();
+    assert!(state.bulk.merged.is_empty());
+    assert!(state.unblocked.is_empty(), "no block was lifted");
+    assert_eq!(state.bulk.imports, [(28, false)]);
+    assert_eq!(state.contacts.len(), 30);
+    assert_eq!(state.contacts[&old].email.as_deref(), Some("u0@x.org"), "moved singly");
+    assert_eq!(state.contacts[&strangers].ext_id.as_deref(), Some("someone"));
+    assert_eq!(state.contacts[&own].attributes["POINTS"], 2);
+    assert!(state.contacts[&blocked].email_blocked);
+    drop(state);
+    bench.assert_end(upserts[1], State::Parked, "address-shared");
+}
+
+#[test]
+fn whoever_opts_out_while_the_import_is_under_way_is_blocked_at_once() {
+    let bench = bench();
+    bench.brevo.state().bulk.speed = 1;
+    bench.backfill((0..50).map(mailable));
+    let delivery = bench.delivery();
+    while bench.brevo.state().bulk.imports.is_empty() {
+        bench.run_with(&delivery, bench.now());
+        bench.wait(100);
+    }
+    let one = person("u7", "u7@x.org");
+    let opt_out = bench.consent(&one, ConsentStatus::OptedOut, ConsentBasis::Signal, bench.now());
+    bench.run_with(&delivery, crate::world::Millis::MAX);
+    assert_ne!(bench.end(opt_out).0, State::Waiting);
+    let state = bench.brevo.state();
+    for contact in state.contacts.values() {
+        assert_eq!(contact.email_blocked, contact.ext_id.as_deref() == Some("u7"));
+    }
+    assert!(state.unblocked.is_empty());
+}
+
+#[test]
+fn rows_that_brevo_refuses_are_shown_one_by_one() {
+    let bench = bench();
+    bench.brevo.state().bulk.leaves_out = Some((3, true));
+    let upserts = bench.backfill((0..50).map(mailable));
+    bench.run();
+    for id in &upserts[..3] {
+        bench.assert_end(*id, State::Failed, "import-row-refused");
+    }
+    bench.assert_end(upserts[3], State::Delivered, "");
+    assert_eq!(bench.letter_codes(), ["import-row-refused"; 3]);
+    assert_eq!(emails(&bench).len(), 47);
+}
+
+#[test]
+fn rows_that_vanish_without_a_word_go_alone() {
+    let bench = bench();
+    bench.brevo.state().bulk.leaves_out = Some((3, false));
+    let upserts = bench.backfill((0..50).map(mailable));
+    bench.run();
+    for id in upserts {
+        bench.assert_end(id, State::Delivered, "");
+    }
+    assert_eq!(emails(&bench).len(), 50);
+    assert!(bench.letters().is_empty());
+}
+
+#[test]
+fn an_import_that_never_ends_is_shown_and_waited_for() {
+    let bench = bench();
+    bench.brevo.state().bulk.sticks = true;
+    bench.backfill((0..50).map(mailable));
+    bench.run_until(bench.now() + 180 * MINUTE);
+    assert_eq!(bench.letter_codes(), ["import-never-ends"]);
+    assert_eq!(bench.brevo.calls("POST /contacts/import"), 1, "never two at once");
+    // Live news of others goes on.
+    let other = person("other", "other@x.org");
+    bench.mailable(&other);
+    let live = bench.upsert(&other, json!({}));
+    bench.run_until(bench.now() + MINUTE);
+    bench.assert_end(live, State::Delivered, "");
+}
+
+#[test]
+fn n05_whatever_happens_to_a_call_of_an_import_everybody_is_there_once() {
+    let clean = bench();
+    clean.backfill((0..50).map(mailable));
+    clean.run();
+    let calls = clean.brevo.arrivals();
+    for nth in 0..calls {
+        for fault in [
+            Fault::AnswerLost,
+            Fault::RequestLost,
+            Fault::NotSent,
+            Fault::DiesBefore,
+            Fault::DiesAfter,
+            Fault::Answer(503, vec![], "<html>".into()),
+            Fault::Answer(429, vec![("x-sib-ratelimit-reset", "3")], "{}".into()),
+        ] {
+            let what = format!("call {nth}, {fault:?}");
+            let bench = bench();
+            let upserts = bench.backfill((0..50).map(mailable));
+            bench.brevo.state().nth_fault(nth, fault);
+            while unless_killed(|| bench.run()).is_none() {}
+            for id in upserts {
+                bench.assert_end(id, State::Delivered, "");
+            }
+            let state = bench.brevo.state();
+            assert_eq!(state.contacts.len(), 50, "{what}");
+            assert_eq!(state.bulk.side_by_side, 0, "{what}");
+            assert!(state.bulk.merged.is_empty() && state.unblocked.is_empty(), "{what}");
+        }
+    }
+}
