@@ -14,6 +14,7 @@ pub mod lists;
 pub mod outbox;
 pub mod pauses;
 mod rates;
+pub mod remaps;
 pub mod retention;
 pub mod runs;
 pub mod storage;
@@ -103,6 +104,7 @@ const STEPS: &[&str] = &[
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
 
 /// The host's file.
