@@ -8,6 +8,7 @@ mod dead_letters;
 mod demo;
 mod discover;
 mod lists;
+mod plan;
 mod remap;
 mod run;
 mod serve;
@@ -54,6 +55,7 @@ enum Command {
     Sync(sync::Args),
     Backfill(backfill::Args),
     Remap(remap::Args),
+    Plan(plan::Args),
     Call(call::Args),
     Simulate(simulate::Args),
     Bench(bench::Args),
@@ -70,6 +72,7 @@ impl Command {
                 | Self::Sync(_)
                 | Self::Backfill(_)
                 | Self::Remap(_)
+                | Self::Plan(_)
         )
     }
 }
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Sync(args) => sync::run(&args),
         Command::Backfill(args) => backfill::run(&args),
         Command::Remap(args) => remap::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(args),

@@ -44,6 +44,7 @@ use crate::store::{Store, StoreError};
 use crate::world::{Millis, World};
 use claim::Claim;
 use schema::Schema;
+pub(crate) use wire::load_rates;
 use work::Work;
 
 /// What a delivery is set up with.
@@ -164,6 +165,11 @@ impl Delivery {
             looks: AtomicUsize::new(0),
             well: AtomicBool::new(false),
         })
+    }
+
+    /// The account's row.
+    pub fn destination(&self) -> DestinationId {
+        self.options.destination
     }
 
     /// After a start: whatever was in flight has an unknown outcome. Events, and joins that may start
