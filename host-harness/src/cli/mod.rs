@@ -8,6 +8,8 @@ mod dead_letters;
 mod demo;
 mod discover;
 mod lists;
+mod plan;
+mod remap;
 mod run;
 mod serve;
 mod simulate;
@@ -52,6 +54,8 @@ enum Command {
     Lists(lists::Args),
     Sync(sync::Args),
     Backfill(backfill::Args),
+    Remap(remap::Args),
+    Plan(plan::Args),
     Call(call::Args),
     Simulate(simulate::Args),
     Bench(bench::Args),
@@ -62,7 +66,13 @@ impl Command {
     fn only_prints(&self) -> bool {
         !matches!(
             self,
-            Self::Demo(_) | Self::Serve(_) | Self::Simulate(_) | Self::Sync(_) | Self::Backfill(_)
+            Self::Demo(_)
+                | Self::Serve(_)
+                | Self::Simulate(_)
+                | Self::Sync(_)
+                | Self::Backfill(_)
+                | Self::Remap(_)
+                | Self::Plan(_)
         )
     }
 }
@@ -85,6 +95,8 @@ pub fn main() -> ExitCode {
         Command::Lists(args) => lists::run(&args),
         Command::Sync(args) => sync::run(&args),
         Command::Backfill(args) => backfill::run(&args),
+        Command::Remap(args) => remap::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(args),

@@ -58,6 +58,7 @@ use crate::world::{Millis, World};
 use claim::Claim;
 use outcome::End;
 use schema::Schema;
+pub(crate) use wire::load_rates;
 use work::Work;
 
 /// What a delivery is set up with.
@@ -184,6 +185,11 @@ impl Delivery {
             well: AtomicBool::new(false),
             imports: import::Imports::default(),
         })
+    }
+
+    /// The account's row.
+    pub fn destination(&self) -> DestinationId {
+        self.options.destination
     }
 
     /// After a start: whatever was in flight has an unknown outcome. Events, and joins that may start

@@ -146,7 +146,7 @@ impl Delivery {
 }
 
 /// The windows of the plan, with what was counted before the start.
-pub(super) fn load_rates(
+pub(crate) fn load_rates(
     tx: &Transaction<'_>,
     options: &DestinationOptions,
 ) -> Result<BTreeMap<Family, Windows>, StoreError> {

@@ -5,4 +5,5 @@ pub mod check;
 pub mod dead_letters;
 pub mod describe;
 pub mod lists;
+pub mod plan;
 pub mod status;

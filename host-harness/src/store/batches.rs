@@ -41,11 +41,15 @@ pub fn insert(
 
 /// One record of a batch.
 pub fn get(tx: &Transaction<'_>, batch: i64, position: usize) -> Result<Option<Kept>, StoreError> {
+    let mut records = all(tx, batch)?;
+    Ok((position < records.len()).then(|| records.swap_remove(position)))
+}
+
+/// Every record of a batch, by place; none where there is no such batch.
+pub fn all(tx: &Transaction<'_>, batch: i64) -> Result<Vec<Kept>, StoreError> {
     let blob: Option<Vec<u8>> =
         tx.query_row("SELECT records FROM batch WHERE id = ?1", [batch], |row| row.get(0)).optional()?;
-    let Some(blob) = blob else { return Ok(None) };
-    let mut records = unpack(&blob)?;
-    Ok((position < records.len()).then(|| records.swap_remove(position)))
+    blob.map_or(Ok(Vec::new()), |blob| unpack(&blob))
 }
 
 fn pack(records: &[Kept]) -> Result<Vec<u8>, StoreError> {

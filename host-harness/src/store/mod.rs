@@ -15,6 +15,7 @@ pub mod lists;
 pub mod outbox;
 pub mod pauses;
 mod rates;
+pub mod remaps;
 pub mod retention;
 pub mod runs;
 pub mod storage;
@@ -106,6 +107,7 @@ const STEPS: &[&str] = &[
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
+    include_str!("schema-7.sql"),
 ];
 
 /// The host's file.

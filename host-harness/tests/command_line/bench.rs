@@ -113,6 +113,13 @@ tenants:
         self.run(&[args, &["--config", config.to_str().unwrap()]].concat())
     }
 
+    /// The same for a process that is killed at a crash point.
+    pub fn with_config_until(&self, args: &[&str], crash_at: &str) -> Done {
+        let mut command = self.command();
+        command.args(args).arg("--config").arg(self.config()).env("HARNESS_CRASH_AT", crash_at);
+        command.stdin(Stdio::null()).output().unwrap().into()
+    }
+
     /// Runs `harness call` with this input.
     pub fn call(&self, export: &str, input: &str, args: &[&str]) -> Done {
         let mut child = self
