@@ -4,7 +4,10 @@
 pub mod account;
 pub mod attributes;
 pub mod contacts;
+pub mod crm;
 pub mod errors;
 pub mod events;
 pub mod lists;
+pub mod objects;
+pub mod products;
 pub mod windows;
