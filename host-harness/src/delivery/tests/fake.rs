@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::bench::SimClock;
 use crate::world::{Clock, HttpRequest, HttpResponse, Millis, Transport, TransportError, TransportErrorKind};
-pub use things::{FakeNote, FakeTask, Fate};
+pub use things::{FakeNote, Fate};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FakeContact {
