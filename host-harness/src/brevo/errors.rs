@@ -250,6 +250,12 @@ pub fn classify(answer: &HttpResponse) -> Problem {
     Problem { status: answer.status, kind }
 }
 
+/// Brevo's sentence, in small letters: to be matched, never to be kept.
+pub(super) fn message(answer: &HttpResponse) -> String {
+    let body: Body = serde_json::from_slice(&answer.body).unwrap_or_default();
+    body.message.to_lowercase()
+}
+
 fn identifiers(body: &Body, message: &str) -> Vec<Identifier> {
     let named: Vec<String> = match body.metadata.duplicate_identifiers.as_slice() {
         [] => message.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect(),

@@ -4,8 +4,11 @@
 pub mod account;
 pub mod attributes;
 pub mod contacts;
+pub mod crm;
 pub mod errors;
 pub mod events;
 pub mod imports;
 pub mod lists;
+pub mod objects;
+pub mod products;
 pub mod windows;

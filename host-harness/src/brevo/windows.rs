@@ -30,13 +30,19 @@ pub enum Family {
     Texts,
     /// `POST /products`.
     Products,
+    /// `POST /objects/{type}/batch/upsert`: counted with everything else, of which it may use a
+    /// fifth. Once a minute, so that records that trickle in ride together.
+    Objects,
+    /// `POST /crm/notes` and `POST /crm/tasks`: counted with everything else, of which it may use
+    /// half.
+    Crm,
     /// Everything else, `GET /events` among it.
     Other,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Contacts,
         Self::Events,
         Self::EventsBatch,
@@ -45,6 +51,8 @@ impl Family {
         Self::MailOther,
         Self::Texts,
         Self::Products,
+        Self::Objects,
+        Self::Crm,
         Self::Other,
     ];
 
@@ -59,8 +67,16 @@ impl Family {
             Self::MailOther => "mail-other",
             Self::Texts => "texts",
             Self::Products => "products",
+            Self::Objects => "objects",
+            Self::Crm => "crm",
             Self::Other => "other",
         }
+    }
+
+    /// So many tenths of its windows.
+    fn share(self, plan: Plan, tenths: u32) -> Vec<(u32, u32)> {
+        let part = |(calls, seconds)| (calls * tenths / 10, seconds);
+        self.limits(plan).into_iter().map(part).collect()
     }
 
     /// (calls, seconds) of each window; developers.brevo.com, docs/api-limits.
@@ -69,11 +85,9 @@ impl Family {
             (Self::Contacts | Self::Events, Plan::General) => vec![(10, 1), (36_000, 3_600)],
             (Self::Contacts | Self::Events, Plan::Advanced) => vec![(20, 1), (72_000, 3_600)],
             (Self::Contacts | Self::Events, Plan::Extended) => vec![(60, 1)],
-            (Self::EventsBatch, plan) => Self::Other
-                .limits(plan)
-                .into_iter()
-                .map(|(calls, seconds)| (calls * 7 / 10, seconds))
-                .collect(),
+            (Self::EventsBatch, plan) => Self::Other.share(plan, 7),
+            (Self::Objects, plan) => [vec![(1, 60)], Self::Other.share(plan, 2)].concat(),
+            (Self::Crm, plan) => Self::Other.share(plan, 5),
             (Self::Mails, Plan::General) => vec![(1_000, 1), (3_600_000, 3_600)],
             (Self::Mails, Plan::Advanced) => vec![(2_000, 1), (7_200_000, 3_600)],
             (Self::Mails, Plan::Extended) => vec![(6_000, 1)],
@@ -106,6 +120,8 @@ impl Family {
             Self::MailOther => &[Self::MailOther],
             Self::Texts => &[Self::Texts],
             Self::Products => &[Self::Products],
+            Self::Objects => &[Self::Objects, Self::Other],
+            Self::Crm => &[Self::Crm, Self::Other],
             Self::Other => &[Self::Other],
         }
     }

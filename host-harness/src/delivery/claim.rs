@@ -15,6 +15,7 @@ use rusqlite::{Transaction, params};
 use super::Delivery;
 use super::import::ImportStep;
 use super::lists::{Change, Row, superseded};
+use super::objects::ObjectBatch;
 use super::outcome::{End, Letter};
 use super::place::Search;
 use super::schema::Readiness;
@@ -54,6 +55,8 @@ pub(super) enum Claim {
     Batch(Vec<BatchRow>),
     /// Events whose outcome is to be read back.
     ReadBack(Vec<Unproven>),
+    /// Records of one type of object are in flight, or Brevo's work on them is asked after.
+    Objects(ObjectBatch),
     /// Several joins or leaves are in flight.
     List(Change),
     /// Look for a list, or make it.
@@ -178,6 +181,9 @@ impl Delivery {
                 self.begin_schema();
                 return Ok(Some(Claim::Schema));
             }
+            if action.name == UPSERT_OBJECT {
+                return self.claim_objects(tx, action, now).map(Some);
+            }
             if action.name == EVENT && batches {
                 let rows = self.gather(tx, class, now)?;
                 if rows.len() >= self.options.policy.batch_min.max(1) {
@@ -221,7 +227,13 @@ impl Delivery {
             names.push(UPSERT_PRODUCT);
         }
         if open(Family::Other) {
-            names.extend([TRIGGER_CAMPAIGN, UPSERT_OBJECT, ADD_NOTE, CREATE_TASK]);
+            names.push(TRIGGER_CAMPAIGN);
+        }
+        if open(Family::Objects) {
+            names.push(UPSERT_OBJECT);
+        }
+        if open(Family::Crm) {
+            names.extend([ADD_NOTE, CREATE_TASK]);
         }
         names
     }
@@ -352,7 +364,12 @@ impl Delivery {
         }
     }
 
-    fn take(&self, tx: &Transaction<'_>, action: Action, now: Millis) -> Result<Claim, StoreError> {
+    pub(super) fn take(
+        &self,
+        tx: &Transaction<'_>,
+        action: Action,
+        now: Millis,
+    ) -> Result<Claim, StoreError> {
         outbox::take(tx, action.id, now)?;
         let Some(action) = outbox::get(tx, action.id)? else { return Ok(Claim::Done) };
         if action.person.is_none() && action.thing.is_some() {
@@ -393,12 +410,14 @@ impl Delivery {
     }
 
     /// Past `not-after` nothing is done any more, whether it waited or was held (design rule 7).
+    /// What may have reached Brevo is looked for first.
     fn expire(&self, tx: &Transaction<'_>, now: Millis) -> Result<usize, StoreError> {
         Ok(tx
             .prepare_cached(
                 "UPDATE action SET state = 6, code = 'too-old', due_at = NULL WHERE id IN (
                     SELECT id FROM action WHERE destination = ?1 AND state IN (0, 8)
-                       AND not_after IS NOT NULL AND not_after < ?2 LIMIT ?3)",
+                       AND not_after IS NOT NULL AND not_after < ?2
+                       AND (state = 8 OR coalesce(json_extract(intent, '$.sent'), 0) = 0) LIMIT ?3)",
             )?
             .execute(params![self.options.destination.0, now, EXPIRE as i64])?)
     }
@@ -532,7 +551,7 @@ impl Delivery {
 /// What makes the later actions of a lane wait: an earlier one that waits itself. Not what is put
 /// off on purpose, and not what nothing later depends on and what may wait long for its window.
 /// `?2` is the time.
-const BLOCKS: &str = "e.state = 0 AND coalesce(e.not_before, ?2) <= ?2
+pub(super) const BLOCKS: &str = "e.state = 0 AND coalesce(e.not_before, ?2) <= ?2
      AND e.name NOT IN ('brevo/send-email', 'brevo/send-sms', 'brevo/add-note', 'brevo/create-task')";
 
 /// Choosing the first action of a class and name that may be taken. Opt-outs, suppressions and sends

@@ -8,6 +8,7 @@
 use super::Delivery;
 use super::outcome::{Again, End, Letter};
 use super::person::Presence;
+use super::track::is_too_old;
 use super::wire::Stop;
 use super::work::{Intent, Work};
 use crate::brevo::contacts::Name;
@@ -211,6 +212,9 @@ impl Delivery {
             let sent = work.intent.sent;
             return Ok(if sent { End::Delivered } else { End::Over(State::Deduplicated, held_before) });
         }
+        if is_too_old(&work.action, self.world.now()) {
+            return Ok(End::Over(State::Expired, "too-old"));
+        }
         if work.intent.sent {
             if work.intent.resends >= self.options.policy.resends {
                 return Ok(End::Stopped(State::Parked, join_unproven()));
@@ -291,7 +295,7 @@ impl Delivery {
 }
 
 /// The call may or may not have been carried out.
-fn is_unknown(stop: &Stop) -> bool {
+pub(super) fn is_unknown(stop: &Stop) -> bool {
     match stop {
         Stop::NoAnswer => true,
         Stop::Problem(problem, _) => {

@@ -9,12 +9,13 @@ use super::wire::Stop;
 use super::work::{Intent, Work};
 use super::{Delivery, millis};
 use crate::brevo::errors::{Kind, Remedy, Rule};
+use crate::brevo::events::effect_text;
 use crate::people::identity::PersonId;
 use crate::people::{consent, memberships};
 use crate::registry::{Channel, Payload};
 use crate::store::StoreError;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
-use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, State, Transition, held};
+use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, OUTCOME_UNPROVEN, State, Transition, held};
 use crate::world::Millis;
 
 /// How work on an action ended.
@@ -28,7 +29,7 @@ pub(super) enum End {
     Held(&'static str),
     /// A person has to look at it.
     Stopped(State, Letter),
-    /// The event or join may be at Brevo; it is read back after the settle time.
+    /// It may be at Brevo, and is done once; it is read back after the settle time.
     ReadBack,
     /// Waiting again.
     Again(Again),
@@ -109,8 +110,7 @@ impl Delivery {
                     Remedy::PauseFamily => {
                         let until = now + millis(self.options.policy.pause);
                         self.close_family(family, until, rule.code);
-                        let letter =
-                            Letter { about: Some(format!("calls:{}", family.as_str())), ..Letter::of(rule) };
+                        let letter = Letter { about: Some(super::thing::calls(family)), ..Letter::of(rule) };
                         self.store.write(|tx| write_letter(tx, action, &letter, now))?;
                         again(until, rule.code)
                     }
@@ -310,9 +310,12 @@ pub(super) fn write_letter(
     if letter.about.is_some() {
         return write_thing(tx, action.installation, letter, now);
     }
+    // What an operator has to look for at Brevo.
+    let effect = format!("effect:{}", effect_text(action.effect));
     let new = NewDeadLetter {
         record: Some((action.batch, action.position)),
         action: Some(action.id),
+        pointer: (letter.code == OUTCOME_UNPROVEN).then_some(effect.as_str()),
         ..new_letter(action.installation, letter)
     };
     dead_letters::insert(tx, &new, now).map(|_| ())

@@ -54,7 +54,7 @@ pub(super) struct Intent {
     /// A look at the contact comes before the next join or leave.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub look: bool,
-    /// The join was sent, and may have been carried out.
+    /// The join, note or task was sent, and may have been carried out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sent: bool,
     /// How often it was sent again after its absence was proven.
@@ -63,9 +63,18 @@ pub(super) struct Intent {
     /// How the row was sent in an import.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ride: Option<Ride>,
-    /// The contact that the event was sent for.
+    /// The contact that the event, note or task was sent for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<i64>,
+    /// Brevo's number for its work on the record of an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<i64>,
+    /// How often that work was asked after.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub checks: u32,
+    /// How many may ride in a batch with it: a larger one was refused as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<usize>,
 }
 
 fn is_zero(number: &u32) -> bool {

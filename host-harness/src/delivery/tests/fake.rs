@@ -2,6 +2,8 @@
 //! a changed e-mail lifts the block whatever else the call says, identifiers are unique, events
 //! are kept as often as they are sent, names of lists are not unique, and every real join is noted.
 
+mod things;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::bench::SimClock;
 use crate::world::{Clock, HttpRequest, HttpResponse, Millis, Transport, TransportError, TransportErrorKind};
+pub use things::{FakeNote, Fate};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FakeContact {
@@ -87,6 +90,8 @@ pub struct State {
     pub fewest: BTreeMap<i64, usize>,
     /// The answers of adding and removing have no envelope.
     pub bare: bool,
+    /// Products, objects, notes and tasks.
+    pub things: things::Things,
     /// (label, body) of everything that arrived.
     pub journal: Vec<(String, Value)>,
     /// Every value that a contact's e-mail block took after a call.
@@ -337,6 +342,9 @@ impl State {
                 )
             }
             ("GET", ["events"]) => self.events_page(query),
+            (_, ["products" | "objects" | "processes" | "crm", ..]) => {
+                self.about_things(method, &parts, query, body, now)
+            }
             ("GET", ["account"]) => (200, json!({ "email": "owner@x.org", "plan": [] })),
             _ => self.bulk_answer(method, &parts, query, body, now),
         }
