@@ -45,4 +45,5 @@ pub use notes::Note;
 pub use page::{CURSOR_VERSION, Cursor, Next, Object, Objects, Page, PageRequest, Position, Reach, Storage};
 pub use resources::{fetch_page, resources};
 pub use surfaces::{Reject, WebhookOutcome, WebhookRequest, handle_webhook, surfaces};
-pub(crate) use time::day;
+pub(crate) use time::{civil, day, midnight};
+pub(crate) use user_names::readable;
