@@ -29,6 +29,7 @@ mod repeats;
 mod reports;
 mod resources;
 mod segment_sync;
+pub mod signals;
 mod stats;
 mod streams;
 mod surfaces;
