@@ -8,7 +8,7 @@ mod world;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use world::{PATIENCE, World, event, moengage};
