@@ -4,6 +4,9 @@
 
 mod guests;
 
+#[path = "described/brevo.rs"]
+mod vendor;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -16,8 +19,9 @@ use host_harness::host::{Host, STORE_FILE};
 use host_harness::operate::accounting::{Sums, reconciling};
 use host_harness::store::{Store, StoreError, installations};
 use serde_json::{Value, json};
-use stand_ins::brevo::{Brevo, Options};
+use stand_ins::brevo::Options;
 use stand_ins::clock::Scale;
+use vendor::Checked;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const MOENGAGE: &str = r#"
@@ -33,14 +37,14 @@ const MOENGAGE: &str = r#"
 /// A host with one tenant, and its Brevo.
 struct World {
     host: Option<Host>,
-    brevo: Brevo,
+    brevo: Checked,
     directory: tempfile::TempDir,
 }
 
 impl World {
     fn start(components: &str, connectors: &str) -> Self {
         let scale = Scale::from_now(120.0);
-        let brevo = Brevo::start(Options { scale, ..Options::default() }).unwrap();
+        let brevo = Checked::start(Options { scale, ..Options::default() });
         let directory = tempfile::tempdir().unwrap();
         let text = format!(
             "host:\n  data_dir: ./data\n  intake: 127.0.0.1:0\n  allow_private_addresses: true\n  time: {{ factor: {}, epoch: {} }}\n{components}tenants:\n  - name: shop\n    brevo: {{ account: shop, api_key: \"${{BREVO}}\", base_url: \"{}/v3\", create_attributes: true }}\n    connectors:{connectors}",

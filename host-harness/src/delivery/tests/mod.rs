@@ -4,6 +4,8 @@
 
 mod bench;
 mod fake;
+#[path = "../../../tests/described/brevo.rs"]
+mod vendor;
 
 mod addresses;
 mod consents;
