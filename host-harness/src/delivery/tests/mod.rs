@@ -8,6 +8,7 @@ mod fake;
 mod vendor;
 
 mod addresses;
+mod answers;
 mod consents;
 mod contacts;
 mod events;
