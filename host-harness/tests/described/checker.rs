@@ -8,7 +8,7 @@ mod wasm;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub fn program() -> &'static Path {
 
 /// One that runs as long as the test's process: it ends with its input.
 struct Running {
-    exchanges: ChildStdin,
+    child: Child,
     found: BufReader<ChildStdout>,
 }
 
@@ -51,9 +51,9 @@ pub fn found(file: &Path, exchange: &Value) -> Vec<Value> {
             .spawn()
             .unwrap();
         let found = BufReader::new(child.stdout.take().unwrap());
-        Running { exchanges: child.stdin.take().unwrap(), found }
+        Running { child, found }
     });
-    writeln!(running.exchanges, "{exchange}").unwrap();
+    writeln!(running.child.stdin.as_mut().unwrap(), "{exchange}").unwrap();
     let mut line = String::new();
     running.found.read_line(&mut line).unwrap();
     serde_json::from_str(&line).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
