@@ -124,11 +124,10 @@ fn another_value_of_the_same_observation_counts_and_a_newer_observation_stands()
     });
     assert_eq!(remap(&host).counts.changed, 1);
     assert_eq!(payloads(&host)[before..], [json!({"attributes": {"A": "one"}})]);
-    let brevo = stand_ins::brevo::Brevo::start(stand_ins::brevo::Options {
+    let brevo = sources::vendor::Checked::start(stand_ins::brevo::Options {
         plan: stand_ins::brevo::Plan::Unlimited,
         ..stand_ins::brevo::Options::default()
-    })
-    .unwrap();
+    });
     host.script(|_, _| Ok(Outcome::default()));
     host.deliver(vec![consent("c1", &ann, START, "opted-in", "flag")]);
     deliver_all(&host, &delivery(&host, &brevo));

@@ -203,7 +203,7 @@ proptest! {
     fn rounding_moves_a_number_by_half_a_unit_at_most(number in -1e9..1e9_f64, places in 0..6_usize) {
         let rounded: f64 = number::rounded(&format!("{number}"), places).unwrap().get().parse().unwrap();
         let unit = 10_f64.powi(-(places as i32));
-        prop_assert!((rounded - number).abs() <= unit / 2.0 * 1.000_001);
+        prop_assert!((rounded - number).abs() <= unit / 2.0 * 1.000_001 + number.abs() * f64::EPSILON);
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Delivery {
         if self.expire(tx, now)? > 0 {
             return Ok(Claim::Done);
         }
-        if self.opens_at(Family::Other, now).is_none() {
+        if self.opens_at(Family::ReadBack, now).is_none() {
             let rows = self.unproven(tx, now)?;
             if !rows.is_empty() {
                 return Ok(Claim::ReadBack(rows));

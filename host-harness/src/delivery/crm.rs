@@ -4,8 +4,8 @@
 
 use std::sync::PoisonError;
 
-use super::outcome::{Again, End, Letter, write_letter};
-use super::thing::{ThingWork, calls};
+use super::outcome::{Again, End, Letter, about_calls, write_letter};
+use super::thing::ThingWork;
 use super::track::is_too_old;
 use super::wire::Stop;
 use super::work::{Intent, Work};
@@ -119,7 +119,7 @@ impl Delivery {
         };
         if matches!(end, End::Delivered) {
             let now = self.world.now();
-            self.store.write(|tx| self.resolve_about(tx, &calls(Family::Crm), now))?;
+            self.store.write(|tx| self.resolve_about(tx, &about_calls(Family::Crm), now))?;
         }
         Ok(match end {
             End::Stopped(_, letter) if intent.sent && letter.code != CONTACT_GONE => {

@@ -10,6 +10,7 @@ use super::work::{Intent, Work};
 use super::{Delivery, millis};
 use crate::brevo::errors::{Kind, Remedy, Rule};
 use crate::brevo::events::effect_text;
+use crate::brevo::windows::Family;
 use crate::people::identity::PersonId;
 use crate::people::{consent, memberships};
 use crate::registry::{Channel, Payload};
@@ -108,10 +109,7 @@ impl Delivery {
                         again(now, rule.code)
                     }
                     Remedy::PauseFamily => {
-                        let until = now + millis(self.options.policy.pause);
-                        self.close_family(family, until, rule.code);
-                        let letter = Letter { about: Some(super::thing::calls(family)), ..Letter::of(rule) };
-                        self.store.write(|tx| write_letter(tx, action, &letter, now))?;
+                        let until = self.pause_family(Some(action.installation), family, rule, now)?;
                         again(until, rule.code)
                     }
                     Remedy::Wait => again(self.opens_at(family, now).unwrap_or(now + 1_000), rule.code),
@@ -271,6 +269,28 @@ impl Delivery {
         })
     }
 
+    /// Stops one family of calls for a while; then one call finds out. Says until when.
+    pub(super) fn pause_family(
+        &self,
+        installation: Option<i64>,
+        family: Family,
+        rule: Rule,
+        now: Millis,
+    ) -> Result<Millis, StoreError> {
+        let until = now + millis(self.options.policy.pause);
+        self.close_family(family, until, rule.code);
+        tracing::error!(code = rule.code, family = family.as_str(), until, "a family of calls is paused");
+        let Some(installation) = installation else { return Ok(until) };
+        let letter = Letter { about: Some(about_calls(family)), ..Letter::of(rule) };
+        self.store.write(|tx| write_thing(tx, installation, &letter, now))?;
+        Ok(until)
+    }
+
+    /// A call of a family that Brevo refused went through: its letter is over.
+    pub(super) fn family_went_on(&self, family: Family, now: Millis) -> Result<(), StoreError> {
+        self.store.write(|tx| self.resolve_about(tx, &about_calls(family), now))
+    }
+
     /// Something came through: a pause that this engine made is over, and so are its letters.
     pub(super) fn went_on(&self, tx: &Transaction<'_>, now: Millis) -> Result<(), StoreError> {
         if !self.well.load(Ordering::SeqCst) {
@@ -300,6 +320,10 @@ impl Delivery {
 }
 
 const ABOUT_ACCOUNT: &str = "account";
+
+pub(super) fn about_calls(family: Family) -> String {
+    format!("calls:{}", family.as_str())
+}
 
 pub(super) fn write_letter(
     tx: &Transaction<'_>,

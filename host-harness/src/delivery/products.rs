@@ -1,8 +1,8 @@
 //! Products: whole, by the shop's own id, so a call without an answer is made again. The lane of the
 //! product keeps the order of its revisions.
 
-use super::outcome::{Again, End, Letter};
-use super::thing::{ThingWork, calls};
+use super::outcome::{Again, End, Letter, about_calls};
+use super::thing::ThingWork;
 use super::wire::Stop;
 use super::{Delivery, millis};
 use crate::brevo::errors::{Kind, Problem};
@@ -34,6 +34,6 @@ fn not_activated() -> Letter {
         actor: Actor::Tenant,
         message: "Brevo takes no products for this account; they wait.",
         remedy: "Activate e-commerce at Brevo (Integrations > eCommerce), and check the plan and the key's access; products go on by themselves.",
-        about: Some(calls(Family::Products)),
+        about: Some(about_calls(Family::Products)),
     }
 }

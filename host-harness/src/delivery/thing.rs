@@ -77,11 +77,6 @@ impl Delivery {
         let Some(first) = delivered.first() else { return Ok(()) };
         let newest = delivered.iter().filter_map(|action| Some((action.thing?.0, action.id))).collect();
         outbox::supersede_older(tx, self.options.destination, &first.name, &newest, now)?;
-        self.resolve_about(tx, &calls(family), now)
+        self.resolve_about(tx, &super::outcome::about_calls(family), now)
     }
-}
-
-/// What a letter is about that keeps a family's calls from being made.
-pub(super) fn calls(family: Family) -> String {
-    format!("calls:{}", family.as_str())
 }

@@ -1,6 +1,7 @@
 //! What an operator sees and orders.
 
 pub mod accounting;
+pub mod actions;
 pub mod check;
 pub mod dead_letters;
 pub mod describe;

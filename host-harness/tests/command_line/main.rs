@@ -3,6 +3,8 @@
 
 mod bench;
 mod benchmarks;
+#[path = "../described/brevo.rs"]
+mod vendor;
 
 use bench::{Bench, CANARY};
 use serde_json::{Value, json};

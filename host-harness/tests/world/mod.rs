@@ -1,6 +1,9 @@
 //! A whole host in this process, between real sockets: webhooks in, Brevo's stand-in out.
 #![allow(dead_code)] // each test file uses its part
 
+#[path = "../described/brevo.rs"]
+mod vendor;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -10,8 +13,9 @@ use host_harness::host::{Host, STORE_FILE};
 use host_harness::operate::accounting::{Sums, reconciling};
 use host_harness::store::{Store, StoreError, installations};
 use serde_json::{Value, json};
-use stand_ins::brevo::{Brevo, Options};
+use stand_ins::brevo::Options;
 use stand_ins::clock::Scale;
+use vendor::Checked;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const MOENGAGE: &str = r#"
@@ -27,14 +31,14 @@ const MOENGAGE: &str = r#"
 /// A host with one tenant, and its Brevo.
 pub struct World {
     host: Option<Host>,
-    pub brevo: Brevo,
+    pub brevo: Checked,
     directory: tempfile::TempDir,
 }
 
 impl World {
     pub fn start(components: &str, connectors: &str) -> Self {
         let scale = Scale::from_now(120.0);
-        let brevo = Brevo::start(Options { scale, ..Options::default() }).unwrap();
+        let brevo = Checked::start(Options { scale, ..Options::default() });
         let directory = tempfile::tempdir().unwrap();
         let text = format!(
             "host:\n  data_dir: ./data\n  intake: 127.0.0.1:0\n  allow_private_addresses: true\n  time: {{ factor: {}, epoch: {} }}\n{components}tenants:\n  - name: shop\n    brevo: {{ account: shop, api_key: \"${{BREVO}}\", base_url: \"{}/v3\", create_attributes: true }}\n    connectors:{connectors}",

@@ -5,8 +5,11 @@
 mod bench;
 mod fake;
 mod fake_import;
+#[path = "../../../tests/described/brevo.rs"]
+mod vendor;
 
 mod addresses;
+mod answers;
 mod backfill;
 mod budget;
 mod consents;
