@@ -3,8 +3,11 @@
 
 pub mod account;
 pub mod attributes;
+pub mod campaigns;
 pub mod contacts;
 pub mod errors;
 pub mod events;
 pub mod lists;
+pub mod mails;
+pub mod texts;
 pub mod windows;
