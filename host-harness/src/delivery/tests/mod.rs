@@ -4,11 +4,15 @@
 
 mod bench;
 mod fake;
+mod fake_sends;
 
 mod addresses;
+mod campaigns;
 mod consents;
 mod contacts;
 mod events;
 mod faults;
 mod lists;
+mod mails;
 mod orders;
+mod texts;
