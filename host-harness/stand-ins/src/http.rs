@@ -118,7 +118,7 @@ pub(crate) trait Vendor: Send + 'static {
     /// Its 429 to this request.
     fn rate_limited(&self, request: &Request, headers: bool) -> Reply;
     /// What it holds, for a person.
-    fn state(&self, at: Millis) -> Value;
+    fn state(&mut self, at: Millis) -> Value;
     /// Its own calls under `/_control`.
     fn control(&mut self, call: &str, body: &Value, at: Millis) -> Option<Reply>;
 }

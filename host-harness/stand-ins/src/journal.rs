@@ -55,6 +55,8 @@ pub enum FindingKind {
     IgnoredFilter,
     /// A list that does not exist, in the write of a contact: dropped in silence.
     IgnoredList,
+    /// A contact, company or deal that does not exist, in a note or a task: dropped in silence.
+    IgnoredLink,
     /// An event of a contact that does not exist: accepted, without effect.
     DroppedEvent,
     /// One request too many for a documented rate window. Answered with 429.

@@ -5,9 +5,9 @@
 //! code that it tests. It runs on a thread of its own, answers on `127.0.0.1`, keeps what it
 //! holds in memory (a bucket may serve folders too), and stops when its handle is dropped.
 //!
-//! - [`brevo::Brevo`] is one Brevo account: contacts, attributes, lists, events, rate windows. Every
-//!   request is held against a strict schema; what the vendor would forgive in silence is written
-//!   down in the [`journal`].
+//! - [`brevo::Brevo`] is one Brevo account: contacts, imports, lists, events, mail, text messages,
+//!   campaigns, products, objects, notes, tasks, rate windows. Every request is held against a strict
+//!   schema; what the vendor would forgive in silence is written down in the [`journal`].
 //! - [`moengage::MoEngage`] is one MoEngage workspace: it pushes Streams batches, segments, alerts
 //!   and connector campaigns with the documented retries, and answers the calls that read it.
 //! - [`bucket::Bucket`] is the store that export files lie in: S3, Google's, or an nginx.

@@ -6,7 +6,7 @@ mod client;
 use client::Client;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use stand_ins::brevo::{Brevo, Cause, Channel, DuplicateCode, Options, Plan};
+use stand_ins::brevo::{Brevo, Cause, Channel, DuplicateCode, NewList, Options, Plan};
 
 fn brevo() -> (Brevo, Client) {
     let stand_in = Brevo::start(Options { plan: Plan::Unlimited, ..Options::default() }).unwrap();
@@ -66,6 +66,34 @@ fn a_contact_is_created_updated_read_and_deleted() {
     let gone = client.put(&format!("/v3/contacts/{id}"), json!({"attributes": {}}));
     assert_eq!((gone.status, gone.code().as_str()), (404, "document_not_found"));
     assert!(brevo.violations().is_empty(), "{:?}", brevo.violations());
+}
+
+#[test]
+fn a_deletion_takes_blocks_and_memberships_along() {
+    let (brevo, client) = brevo();
+    let list = brevo.add_list(&NewList {
+        id: None,
+        name: "A".to_owned(),
+        folder: "F".to_owned(),
+        automation: false,
+    });
+    let body =
+        json!({"email": "a@example.com", "ext_id": "a/1", "emailBlacklisted": true, "listIds": [list.id]});
+    assert_eq!(client.post("/v3/contacts", body).status, 201);
+    assert_eq!(client.delete("/v3/contacts/a%2F1").status, 400, "an own id needs identifierType");
+    assert_eq!(client.delete("/v3/contacts/a%2F1?identifierType=email_id").status, 404);
+    assert_eq!(client.delete("/v3/contacts/a%2F1?identifierType=ext_id").status, 204);
+    let gone = client.delete("/v3/contacts/a%2F1?identifierType=ext_id");
+    assert_eq!((gone.status, gone.code().as_str()), (404, "document_not_found"));
+    assert!(brevo.list_members(list.id).is_empty());
+    client.post("/v3/contacts", json!({"email": "a@example.com"}));
+    assert!(!brevo.contacts()[0].email_blacklisted);
+    assert_eq!(brevo.resubscriptions()[0].cause, Cause::Recreated);
+    client.post("/v3/contacts", json!({"email": "Owner@example.com"}));
+    let owner = client.delete("/v3/contacts/owner%40example.com");
+    assert_eq!((owner.status, owner.code().as_str()), (405, "method_not_allowed"));
+    assert_eq!(brevo.contacts().len(), 2);
+    assert_eq!(brevo.violations().len(), 1);
 }
 
 #[test]

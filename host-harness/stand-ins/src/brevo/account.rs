@@ -1,20 +1,37 @@
 //! One account: which call a request is, who may make it, how often, and what it does.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::attributes::Attributes;
+use super::blocklist::Blocklist;
+use super::campaigns::Campaigns;
 use super::contacts::{Contacts, Identifier};
 use super::events::Event;
+use super::import::Imports;
+use super::jobs::Jobs;
 use super::limits::{Limits, with_headers};
 use super::lists::Lists;
+use super::mail::Mails;
+use super::notes::Note;
+use super::objects::Objects;
 use super::options::Options;
+use super::processes::{Processes, REPORTS};
+use super::products::Product;
 use super::replies::{no_key, too_many, unknown_key, violation};
+use super::routes;
 use super::schemas::CreateAttribute;
+use super::sms::Text;
+use super::tasks::Task;
 use crate::clock::Millis;
 use crate::http::{Reply, Request, Vendor};
 use crate::journal::FindingKind;
 use crate::windows::Standing;
+
+/// Whose account it is.
+pub(super) const OWNER: &str = "owner@example.com";
 
 pub(super) struct Account {
     pub(super) options: Options,
@@ -22,16 +39,38 @@ pub(super) struct Account {
     pub(super) contacts: Contacts,
     pub(super) lists: Lists,
     pub(super) events: Vec<Event>,
+    pub(super) mails: Mails,
+    pub(super) blocklist: Blocklist,
+    pub(super) texts: Vec<Text>,
+    pub(super) campaigns: Campaigns,
+    pub(super) imports: Imports,
+    pub(super) processes: Processes,
+    pub(super) products: BTreeMap<String, Product>,
+    pub(super) objects: Objects,
+    pub(super) notes: Vec<Note>,
+    pub(super) tasks: Vec<Task>,
+    pub(super) jobs: Jobs,
     limits: Limits,
 }
 
 impl Account {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options, now: Millis) -> Self {
         Self {
             attributes: Attributes::new(&options.attributes),
             contacts: Contacts::default(),
             lists: Lists::default(),
             events: Vec::new(),
+            mails: Mails::default(),
+            blocklist: Blocklist::default(),
+            texts: Vec::new(),
+            campaigns: Campaigns::new(&options.campaigns, now),
+            imports: Imports::default(),
+            processes: Processes::default(),
+            products: BTreeMap::new(),
+            objects: Objects::default(),
+            notes: Vec::new(),
+            tasks: Vec::new(),
+            jobs: Jobs::default(),
             limits: Limits::new(options.plan, options.batch_bucket),
             options,
         }
@@ -46,31 +85,7 @@ impl Account {
         found.is_some()
     }
 
-    fn call(&mut self, template: &str, request: &Request) -> Reply {
-        match (request.method.as_str(), template) {
-            ("GET", "/v3/account") => account(),
-            ("GET", "/v3/contacts/attributes") => self.attributes.list(),
-            ("POST", "/v3/contacts/attributes/{category}/{name}") => self.create_attribute(request),
-            ("GET", "/v3/contacts/folders") => self.list_folders(request),
-            ("POST", "/v3/contacts/folders") => self.create_folder(request),
-            ("GET", "/v3/contacts/lists") => self.list_lists(request),
-            ("POST", "/v3/contacts/lists") => self.create_list(request),
-            ("GET", "/v3/contacts/lists/{id}") => self.read_list(request),
-            ("GET", "/v3/contacts/lists/{id}/contacts") => self.list_members(request),
-            ("POST", "/v3/contacts/lists/{id}/contacts/add") => self.change_list(request, true),
-            ("POST", "/v3/contacts/lists/{id}/contacts/remove") => self.change_list(request, false),
-            ("POST", "/v3/contacts") => self.create_contact(request),
-            ("PUT", "/v3/contacts/{identifier}") => self.update_contact(request),
-            ("GET", "/v3/contacts/{identifier}") => self.read_contact(request),
-            ("DELETE", "/v3/contacts/{identifier}") => self.delete_contact(request),
-            ("POST", "/v3/events") => self.create_event(request),
-            ("POST", "/v3/events/batch") => self.create_events(request),
-            ("GET", "/v3/events") => self.list_events(request),
-            _ => not_here(),
-        }
-    }
-
-    fn create_attribute(&mut self, request: &Request) -> Reply {
+    pub(super) fn create_attribute(&mut self, request: &Request) -> Reply {
         let body: CreateAttribute = match read(request) {
             Ok(body) => body,
             Err(reply) => return reply,
@@ -83,41 +98,24 @@ impl Account {
 
 impl Vendor for Account {
     fn template(&self, method: &str, path: &str) -> Option<&'static str> {
-        let parts: Vec<&str> = path.split('/').skip(1).collect();
-        Some(match (method, parts.as_slice()) {
-            ("GET", ["v3", "account"]) => "/v3/account",
-            ("GET", ["v3", "contacts", "attributes"]) => "/v3/contacts/attributes",
-            ("POST", ["v3", "contacts", "attributes", _, _]) => "/v3/contacts/attributes/{category}/{name}",
-            ("POST" | "GET", ["v3", "contacts", "folders"]) => "/v3/contacts/folders",
-            ("POST" | "GET", ["v3", "contacts", "lists"]) => "/v3/contacts/lists",
-            ("GET", ["v3", "contacts", "lists", _]) => "/v3/contacts/lists/{id}",
-            ("GET", ["v3", "contacts", "lists", _, "contacts"]) => "/v3/contacts/lists/{id}/contacts",
-            ("POST", ["v3", "contacts", "lists", _, "contacts", "add"]) => {
-                "/v3/contacts/lists/{id}/contacts/add"
-            }
-            ("POST", ["v3", "contacts", "lists", _, "contacts", "remove"]) => {
-                "/v3/contacts/lists/{id}/contacts/remove"
-            }
-            ("POST", ["v3", "contacts"]) => "/v3/contacts",
-            ("PUT" | "GET" | "DELETE", ["v3", "contacts", identifier]) if !identifier.is_empty() => {
-                "/v3/contacts/{identifier}"
-            }
-            ("POST" | "GET", ["v3", "events"]) => "/v3/events",
-            ("POST", ["v3", "events", "batch"]) => "/v3/events/batch",
-            _ => return None,
-        })
+        routes::find(method, path).map(|route| route.path)
     }
 
     fn answer(&mut self, request: &Request) -> Reply {
+        self.settle(request.at);
+        let route = routes::find(&request.method, &request.path);
+        if let Some(route) = route.filter(|route| route.path == REPORTS) {
+            return (route.call)(self, request);
+        }
         match request.header("api-key") {
             None => return no_key(),
             Some(key) if !self.options.api_keys.iter().any(|known| known == key) => return unknown_key(),
             Some(_) => (),
         }
-        let Some(template) = self.template(&request.method, &request.path) else { return not_here() };
-        match self.limits.admit(&request.method, template, request.at) {
-            Ok(Some(standing)) => with_headers(self.call(template, request), standing),
-            Ok(None) => self.call(template, request),
+        let Some(route) = route else { return not_here() };
+        match self.limits.admit(&request.method, route.path, request.at) {
+            Ok(Some(standing)) => with_headers((route.call)(self, request), standing),
+            Ok(None) => (route.call)(self, request),
             Err(standing) => with_headers(too_many(), standing).with(
                 FindingKind::OverLimit,
                 format!("more than {} requests, next in {} s", standing.limit, standing.reset_s),
@@ -130,7 +128,8 @@ impl Vendor for Account {
         if headers { with_headers(too_many(), standing) } else { too_many() }
     }
 
-    fn state(&self, _at: Millis) -> Value {
+    fn state(&mut self, at: Millis) -> Value {
+        self.settle(at);
         json!({
             "contacts": self.contacts.all().collect::<Vec<_>>(),
             "folders": self.lists.folders().collect::<Vec<_>>(),
@@ -138,6 +137,14 @@ impl Vendor for Account {
             "list_changes": self.contacts.memberships.changes(),
             "events": self.events.len(),
             "dropped_events": self.events.iter().filter(|event| event.contact_id.is_none()).count(),
+            "mails": self.mails.sent,
+            "texts": self.texts,
+            "campaign_sends": self.campaigns.sends,
+            "imports": self.imports.accepted,
+            "products": self.products.values().collect::<Vec<_>>(),
+            "object_records": self.objects.all(),
+            "notes": self.notes,
+            "tasks": self.tasks,
             "resubscriptions": self.contacts.resubscriptions(),
         })
     }
@@ -176,14 +183,14 @@ fn not_here() -> Reply {
 }
 
 /// brevo: 200 of `GET /account`.
-fn account() -> Reply {
+pub(super) fn account() -> Reply {
     Reply::json(
         200,
         &json!({
             "organization_id": "5fa2b8c123456789abcdef01",
             "user_id": 1_234_567,
             "enterprise": false,
-            "email": "owner@example.com",
+            "email": OWNER,
             "firstName": "Stand",
             "lastName": "In",
             "companyName": "Example",
@@ -191,7 +198,7 @@ fn account() -> Reply {
             "dateTimePreferences": {"timezone": "Europe/Berlin", "timeFormat": "24", "dateFormat": "dd-mm-yyyy"},
             "plan": [{"type": "subscription", "credits": 20_000, "creditsType": "sendLimit"}],
             "planVerticals": [],
-            "relay": {"enabled": false, "data": {"userName": "owner@example.com", "relay": "", "port": 587}},
+            "relay": {"enabled": false, "data": {"userName": OWNER, "relay": "", "port": 587}},
             "marketingAutomation": {"enabled": true},
         }),
     )

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::account::{Account, read};
+use super::account::{Account, OWNER, read};
 use super::attributes::{PHONES, is_email, phone};
 use super::contacts::{By, Contact, Identifier, Taken, Write};
 use super::replies::{duplicate, error, no_contact, violation};
@@ -130,11 +130,22 @@ impl Account {
 
     pub(super) fn delete_contact(&mut self, request: &Request) -> Reply {
         let by = By { at: request.at, seq: request.seq };
-        match self.identified(request) {
-            Ok(Some(id)) if self.contacts.delete(id, by) => Reply::empty(204),
-            Ok(_) => no_contact(),
-            Err(reply) => reply,
+        let found = match self.identified(request) {
+            Ok(found) => found,
+            Err(reply) => return reply,
+        };
+        let Some(contact) = found.and_then(|id| self.contacts.get(id)) else { return no_contact() };
+        let (id, email) = (contact.id, contact.email.clone());
+        if email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(OWNER)) {
+            // brevo: 405 of `DELETE /contacts/{identifier}`.
+            let message = "You're not allowed to delete registered email contact with Brevo";
+            return error(405, "method_not_allowed", message);
         }
+        self.contacts.delete(id, by);
+        if let Some(email) = email {
+            self.blocklist.forget(&email);
+        }
+        Reply::empty(204)
     }
 
     fn update_or_merge(&mut self, id: i64, write: Write, merge: bool, by: By) -> Result<i64, Reply> {

@@ -284,6 +284,29 @@ impl Contacts {
         keep
     }
 
+    /// Identifiers of the write that somebody owns, with the owner. In an import the first of these
+    /// contacts outlives the others (brevo: help.brevo.com 32331116133522: EXT_ID, e-mail, SMS,
+    /// WhatsApp, landline).
+    pub(super) fn claims(&self, write: &Write) -> Vec<(Identifier, i64)> {
+        let mut identifiers = write.identifiers();
+        identifiers.sort_by_key(|identifier| !matches!(identifier, Identifier::ExtId(_)));
+        let owned = |identifier: Identifier| self.find(&identifier).map(|owner| (identifier, owner));
+        identifiers.into_iter().filter_map(owned).collect()
+    }
+
+    /// Deletes a contact in favour of another, which gets nothing of it.
+    ///
+    /// brevo: help.brevo.com 32331116133522, the loser of an import is deleted with its history.
+    /// That its block goes too is the worst reading.
+    pub(super) fn displace(&mut self, winner: i64, loser: i64, by: By) {
+        let Some(mut lost) = self.remove(loser) else { return };
+        for list in lost.list_ids.clone() {
+            self.memberships.leave(list, &mut lost, by);
+        }
+        let blocks = Blocks { email: lost.email_blacklisted, sms: lost.sms_blacklisted };
+        self.note_lost(winner, blocks, Cause::Merged, by);
+    }
+
     /// Deletes a contact, and with it the memory of its blocks.
     pub(super) fn delete(&mut self, id: i64, by: By) -> bool {
         let Some(mut contact) = self.remove(id) else { return false };

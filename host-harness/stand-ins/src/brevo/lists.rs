@@ -13,6 +13,7 @@ use super::contact_calls::summary;
 use super::contacts::{By, Contact, Identifier};
 use super::memberships::ListChange;
 use super::options::{ListEnvelope, Plan};
+use super::query::Page;
 use super::replies::{error, no_list, violation};
 use super::schemas::{CreateFolder, CreateList, ListRows};
 use crate::clock::{Millis, parse_rfc3339, rfc3339};
@@ -99,7 +100,7 @@ impl Lists {
     }
 
     /// Gives the list its number where it has none yet.
-    fn put_list(&mut self, id: Option<i64>, name: String, folder_id: i64, at: Millis) -> List {
+    pub(super) fn put_list(&mut self, id: Option<i64>, name: String, folder_id: i64, at: Millis) -> List {
         let id = id.unwrap_or(self.last_id + 1);
         self.last_id = self.last_id.max(id);
         let created_at = self.lists.get(&id).map_or(at, |known| known.created_at);
@@ -333,47 +334,6 @@ impl Account {
     }
 }
 
-/// `limit`, `offset` and `sort` of a list call.
-struct Page {
-    limit: usize,
-    offset: usize,
-    ascending: bool,
-}
-
-impl Page {
-    fn read(request: &Request, default: usize, most: usize, others: &[&str]) -> Result<Self, Reply> {
-        let mut page = Self { limit: default, offset: 0, ascending: false };
-        let number = |value: &str| value.parse::<usize>().ok();
-        for (name, value) in &request.query {
-            match (name.as_str(), value.as_str()) {
-                ("limit", value) => match number(value).filter(|limit| *limit <= most) {
-                    Some(limit) => page.limit = limit,
-                    None => {
-                        return Err(violation("out_of_range", &format!("limit is a number up to {most}")));
-                    }
-                },
-                ("offset", value) => match number(value) {
-                    Some(offset) => page.offset = offset,
-                    None => return Err(violation("out_of_range", "offset is a number")),
-                },
-                ("sort", "asc") => page.ascending = true,
-                ("sort", "desc") => page.ascending = false,
-                (name, _) if others.contains(&name) => (),
-                _ => return Err(violation("invalid_parameter", "unknown query parameter")),
-            }
-        }
-        Ok(page)
-    }
-
-    /// The page of rows that come in order of creation.
-    fn of(&self, rows: impl DoubleEndedIterator<Item = Value>) -> Vec<Value> {
-        match self.ascending {
-            true => rows.skip(self.offset).take(self.limit).collect(),
-            false => rows.rev().skip(self.offset).take(self.limit).collect(),
-        }
-    }
-}
-
 /// `getFolder` and `getList` in a page. brevo: two of the sums are no longer given there, "the
 /// default value for the attributes will be 0".
 fn listed(id: i64, name: &str, members: usize) -> Value {
@@ -386,34 +346,34 @@ impl Brevo {
     /// Adds a list, as a person does in the dashboard: beyond quotas, and not in the journal.
     pub fn add_list(&self, new: &NewList) -> List {
         let now = self.now();
-        self.server.shared.with(|account| account.put_list(new, now))
+        self.held(|account| account.put_list(new, now))
     }
 
     /// All folders, the oldest first.
     pub fn folders(&self) -> Vec<Folder> {
-        self.server.shared.with(|account| account.lists.folders().cloned().collect())
+        self.held(|account| account.lists.folders().cloned().collect())
     }
 
     /// All lists, the oldest first.
     pub fn lists(&self) -> Vec<List> {
-        self.server.shared.with(|account| account.lists.all().cloned().collect())
+        self.held(|account| account.lists.all().cloned().collect())
     }
 
     /// Contacts in a list, the oldest first; none where the list does not exist.
     pub fn list_members(&self, list: i64) -> Vec<Contact> {
-        self.server.shared.with(|account| account.members(list).cloned().collect())
+        self.held(|account| account.members(list).cloned().collect())
     }
 
     /// Replaces the set of lists that start an automation for each contact that is added.
     pub fn set_automations(&self, lists: impl IntoIterator<Item = i64>) {
-        self.server.shared.with(|account| {
+        self.held(|account| {
             account.contacts.memberships.automations = lists.into_iter().collect();
         });
     }
 
     /// Every join and leave that really changed a list, in order, by whichever call.
     pub fn list_changes(&self) -> Vec<ListChange> {
-        self.server.shared.with(|account| account.contacts.memberships.changes().to_vec())
+        self.held(|account| account.contacts.memberships.changes().to_vec())
     }
 
     /// The joins that started an automation, in order: one for each start.

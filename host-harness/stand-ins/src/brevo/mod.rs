@@ -9,8 +9,15 @@
 //! `PUT | GET | DELETE /v3/contacts/{identifier}`, `GET | POST /v3/contacts/folders`,
 //! `GET | POST /v3/contacts/lists`, `GET /v3/contacts/lists/{id}`,
 //! `GET /v3/contacts/lists/{id}/contacts`, `POST /v3/contacts/lists/{id}/contacts/add | remove`,
-//! `POST /v3/events`, `POST /v3/events/batch`, `GET /v3/events`. Everything else is 404 and a
-//! violation.
+//! `POST /v3/events`, `POST /v3/events/batch`, `GET /v3/events`, `POST /v3/smtp/email`,
+//! `GET /v3/smtp/emails`, `GET /v3/smtp/statistics/events`, `GET /v3/smtp/blockedContacts`,
+//! `DELETE /v3/smtp/log/{identifier}`, `POST /v3/transactionalSMS/send | sms`,
+//! `GET /v3/transactionalSMS/statistics/events`, `GET /v3/emailCampaigns/{id}`,
+//! `POST /v3/emailCampaigns/{id}/sendNow`, `POST /v3/contacts/import`, `GET /v3/processes`,
+//! `GET /v3/processes/{id}` and the reports that it links to, `POST /v3/products`,
+//! `POST /v3/products/batch`, `GET /v3/products/{id}`, `POST /v3/objects/{type}/batch/upsert`,
+//! `GET /v3/objects/{type}/records`, `GET | POST /v3/crm/notes`, `GET | POST /v3/crm/tasks`,
+//! `GET /v3/crm/tasktypes`. Everything else is 404 and a violation.
 //!
 //! An account's automations are not part of its API. Here each list may have one
 //! ([`Brevo::set_automations`]) that starts with every contact that is really added, by whichever
@@ -18,26 +25,51 @@
 
 mod account;
 mod attributes;
+mod blocklist;
+mod campaigns;
 mod contact_calls;
 mod contacts;
 mod events;
+mod import;
+mod import_rows;
+mod jobs;
 mod limits;
 mod lists;
+mod mail;
+mod mail_log;
 mod memberships;
+mod notes;
+mod objects;
 mod options;
+mod processes;
+mod products;
+mod query;
 mod replies;
+mod routes;
 mod schemas;
+mod sms;
+mod tasks;
 
 use std::collections::BTreeMap;
 use std::io;
 
+pub use blocklist::{BlockReason, TransactionalBlock};
+pub use campaigns::{Campaign, CampaignSend, CampaignStatus};
 pub use contacts::{Cause, Channel, Contact, Resubscription};
 pub use events::Event;
+pub use import::Import;
 pub use lists::{Folder, List, NewList};
+pub use mail::{Mail, Template};
 pub use memberships::ListChange;
-pub use options::{BatchBucket, BatchPartial, DuplicateCode, ListEnvelope, Options, Plan};
+pub use notes::Note;
+pub use objects::{ObjectRecord, ObjectType};
+pub use options::{BatchBucket, BatchPartial, DuplicateCode, ImportRows, ListEnvelope, Options, Plan};
+pub use processes::{Process, Work};
+pub use products::Product;
+pub use sms::{Text, TextKind};
+pub use tasks::Task;
 
-use crate::clock::Millis;
+use crate::clock::{Clock, Millis};
 use crate::faults::Faults;
 use crate::http::Server;
 use crate::journal::{FindingKind, Journal, Violation};
@@ -55,7 +87,10 @@ impl Brevo {
     pub fn start(options: Options) -> io::Result<Self> {
         let (port, scale, keep) = (options.port, options.scale, options.journal_limit);
         let api_key = options.api_keys.first().cloned().unwrap_or_default();
-        let server = Server::start("brevo", port, scale, keep, Account::new(options))?;
+        let now = Clock::new(scale).now();
+        let server = Server::start("brevo", port, scale, keep, Account::new(options, now))?;
+        let origin = server.url();
+        server.shared.with(|account| account.processes.origin = origin);
         Ok(Self { server, api_key })
     }
 
@@ -82,6 +117,15 @@ impl Brevo {
     /// Faults of this stand-in.
     pub fn faults(&self) -> &Faults {
         &self.server.shared.faults
+    }
+
+    /// The account as it is now.
+    fn held<T>(&self, act: impl FnOnce(&mut Account) -> T) -> T {
+        let now = self.now();
+        self.server.shared.with(|account| {
+            account.settle(now);
+            act(account)
+        })
     }
 
     /// A copy of the journal.
@@ -111,7 +155,7 @@ impl Brevo {
 
     /// All contacts, by their id.
     pub fn contacts(&self) -> Vec<Contact> {
-        self.server.shared.with(|account| account.contacts.all().cloned().collect())
+        self.held(|account| account.contacts.all().cloned().collect())
     }
 
     /// The contact with this address, in any case.
@@ -125,14 +169,14 @@ impl Brevo {
     }
 
     fn find(&self, identifier: &Identifier) -> Option<Contact> {
-        self.server.shared.with(|account| {
+        self.held(|account| {
             account.contacts.find(identifier).and_then(|id| account.contacts.get(id)).cloned()
         })
     }
 
     /// Every event that was accepted, in order of arrival; those without a contact had no effect.
     pub fn events(&self) -> Vec<Event> {
-        self.server.shared.with(|account| account.events.clone())
+        self.held(|account| account.events.clone())
     }
 
     /// Accepted events that no contact has.
@@ -144,7 +188,7 @@ impl Brevo {
     /// event id. Numbers and booleans are counted under their JSON text; events without the
     /// property are left out.
     pub fn events_by_property(&self, name: &str) -> BTreeMap<String, u64> {
-        self.server.shared.with(|account| {
+        self.held(|account| {
             let mut counts = BTreeMap::new();
             for event in account.events.iter().filter(|event| event.contact_id.is_some()) {
                 if let Some(value) = event.properties.get(name) {
@@ -158,12 +202,12 @@ impl Brevo {
 
     /// Everybody who was blocked and, by a request, no longer is; in order.
     pub fn resubscriptions(&self) -> Vec<Resubscription> {
-        self.server.shared.with(|account| account.contacts.resubscriptions().to_vec())
+        self.held(|account| account.contacts.resubscriptions().to_vec())
     }
 
     /// A person clicks the unsubscribe link of a mail at this host time. False where no contact
     /// has the address.
     pub fn unsubscribe_at_brevo(&self, email: &str, at: Millis) -> bool {
-        self.server.shared.with(|account| account.unsubscribe(email, at))
+        self.held(|account| account.unsubscribe(email, at))
     }
 }

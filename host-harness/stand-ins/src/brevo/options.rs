@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::campaigns::Campaign;
+use super::mail::Template;
+use super::objects::ObjectType;
 use crate::clock::Scale;
 
 /// One Brevo account. `Default` is a fresh account on the General plan in real time.
@@ -29,6 +32,39 @@ pub struct Options {
     /// name and type (`text`, `date`, `float`, `boolean`). FIRSTNAME and LASTNAME are ordinary ones:
     /// accounts in other languages have others.
     pub attributes: Vec<(String, String)>,
+    /// E-mail templates of the account.
+    pub templates: Vec<Template>,
+    /// Mails that can still be sent; no end where missing. A campaign takes one for each person.
+    pub email_credits: Option<u64>,
+    /// Host time in which `idempotencyKey` of a mail is not taken again. Brevo documents 15 minutes
+    /// (changelog of 2021-11-10) and 30 (guide): the shorter is the worst for a sender that repeats.
+    pub mail_key_window: Duration,
+    /// Host time until a mail is in `GET /smtp/emails` and its events are in the report.
+    pub mail_log_delay: Duration,
+    /// SMS templates of the account.
+    pub sms_templates: Vec<i64>,
+    /// Text messages that can still be sent; no end where missing.
+    pub sms_credits: Option<u64>,
+    /// Host time until the events of a text message are in the report.
+    pub sms_log_delay: Duration,
+    /// E-mail campaigns of the account.
+    pub campaigns: Vec<Campaign>,
+    /// Host time from `sendNow` until a campaign is sent; the first half of it is queued.
+    pub campaign_delay: Duration,
+    /// What a row of an import must have.
+    pub import_rows: ImportRows,
+    /// Host time for which an import is queued.
+    pub import_queue_delay: Duration,
+    /// Host time for which it is in process then; at its end it takes effect.
+    pub import_delay: Duration,
+    /// Custom objects of the account; missing where they are not on its plan: then 403.
+    pub objects: Option<Vec<ObjectType>>,
+    /// Host time until a batch of object records takes effect; the first half of it is queued.
+    pub object_delay: Duration,
+    /// Titles of the task types.
+    pub task_types: Vec<String>,
+    /// Host time until a note or a task is listed. None is documented.
+    pub crm_delay: Duration,
     /// Requests that the journal keeps.
     pub journal_limit: usize,
 }
@@ -46,6 +82,25 @@ impl Default for Options {
             list_envelope: ListEnvelope::Wrapped,
             processing_delay: Duration::from_secs(2),
             attributes: ["FIRSTNAME", "LASTNAME"].map(|name| (name.to_owned(), "text".to_owned())).to_vec(),
+            templates: vec![Template::active(101)],
+            email_credits: None,
+            mail_key_window: Duration::from_secs(15 * 60),
+            mail_log_delay: Duration::from_secs(10),
+            sms_templates: Vec::new(),
+            sms_credits: None,
+            sms_log_delay: Duration::from_secs(10),
+            campaigns: Vec::new(),
+            campaign_delay: Duration::from_secs(60),
+            import_rows: ImportRows::EmailOnly,
+            import_queue_delay: Duration::from_secs(5),
+            import_delay: Duration::from_secs(10),
+            objects: None,
+            object_delay: Duration::from_secs(10),
+            // brevo: the default set, `get_all_task_types` of brevo-python 5.1.0.
+            task_types: ["Email", "Call", "Meeting", "Todo", "Lunch", "Deadline", "LinkedIn"]
+                .map(str::to_owned)
+                .to_vec(),
+            crm_delay: Duration::ZERO,
             journal_limit: 200_000,
         }
     }
@@ -100,4 +155,13 @@ pub enum ListEnvelope {
     Wrapped,
     /// `{"success": [], "failure": []}`: the examples.
     Bare,
+}
+
+/// The help text for files lets a row go by any identifier; the schema of `jsonBody` knows `email`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportRows {
+    /// A row without an address is refused, as one with a bad address: the worst reading.
+    EmailOnly,
+    /// `EXT_ID`, `SMS`, `WHATSAPP` or `LANDLINE_NUMBER` among the attributes will do.
+    AnyIdentifier,
 }

@@ -56,3 +56,13 @@ pub(super) fn duplicate(code: DuplicateCode, verb: &str, identifiers: &[&str]) -
         &json!({"code": code, "message": message, "metadata": {"duplicate_identifiers": identifiers}}),
     )
 }
+
+/// The code is of the OpenAPI file's `errorModel`; the words are not documented.
+pub(super) fn no_credits() -> Reply {
+    error(402, "not_enough_credits", "Insufficient credits")
+}
+
+/// brevo: 404 of a path with an id; the words are not documented for most calls.
+pub(super) fn not_found(what: &str) -> Reply {
+    error(404, "document_not_found", &format!("{what} does not exist"))
+}

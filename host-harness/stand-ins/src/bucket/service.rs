@@ -149,7 +149,7 @@ impl Vendor for Service {
         if headers { reply.header("retry-after", 1) } else { reply }
     }
 
-    fn state(&self, _at: Millis) -> Value {
+    fn state(&mut self, _at: Millis) -> Value {
         let files: Vec<Value> = self
             .objects
             .all("")

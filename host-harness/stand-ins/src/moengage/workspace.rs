@@ -197,7 +197,7 @@ impl Vendor for Workspace {
         }
     }
 
-    fn state(&self, _at: Millis) -> Value {
+    fn state(&mut self, _at: Millis) -> Value {
         let streams: Vec<Progress> = self.pushed.iter().map(Stream::progress).collect();
         json!({
             "workspace_id": self.options.workspace_id, "streams": streams,
