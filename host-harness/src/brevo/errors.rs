@@ -329,10 +329,14 @@ pub fn classify(answer: &HttpResponse) -> Problem {
     Problem { status: answer.status, kind }
 }
 
-/// Brevo's sentence, in small letters: to be matched, never to be kept.
+/// Brevo's code, empty where there is none.
+pub(super) fn code(answer: &HttpResponse) -> String {
+    serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().code
+}
+
+/// Brevo's sentence in lower case, to be matched and never kept.
 pub(super) fn message(answer: &HttpResponse) -> String {
-    let body: Body = serde_json::from_slice(&answer.body).unwrap_or_default();
-    body.message.to_lowercase()
+    serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().message.to_lowercase()
 }
 
 fn identifiers(body: &Body, message: &str) -> Vec<Identifier> {

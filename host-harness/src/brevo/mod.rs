@@ -3,12 +3,15 @@
 
 pub mod account;
 pub mod attributes;
+pub mod campaigns;
 pub mod contacts;
 pub mod crm;
 pub mod errors;
 pub mod events;
 pub mod imports;
 pub mod lists;
+pub mod mails;
 pub mod objects;
 pub mod products;
+pub mod texts;
 pub mod windows;

@@ -413,12 +413,13 @@ impl Delivery {
     /// What may have reached Brevo is looked for first.
     fn expire(&self, tx: &Transaction<'_>, now: Millis) -> Result<usize, StoreError> {
         Ok(tx
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "UPDATE action SET state = 6, code = 'too-old', due_at = NULL WHERE id IN (
                     SELECT id FROM action WHERE destination = ?1 AND state IN (0, 8)
                        AND not_after IS NOT NULL AND not_after < ?2
-                       AND (state = 8 OR coalesce(json_extract(intent, '$.sent'), 0) = 0) LIMIT ?3)",
-            )?
+                       AND (coalesce(json_extract(intent, '$.sent'), 0) = 0
+                            OR state = 8 AND name NOT IN ({SENDS})) LIMIT ?3)",
+            ))?
             .execute(params![self.options.destination.0, now, EXPIRE as i64])?)
     }
 

@@ -11,6 +11,7 @@
 //! | blocks | `blocks` |
 //! | events, one or many; reading them back | `track`, `reconcile` |
 //! | joins and leaves; finding or making their list | `lists`, `place` |
+//! | mails, texts, campaigns; what they share | `mail`, `text`, `campaign`, `send` |
 //! | actions about things | `thing` |
 //! | many contacts in one call | `import` |
 //! | products; records of objects, many in a call | `products`, `objects` |
@@ -34,6 +35,7 @@ mod place;
 mod products;
 mod reconcile;
 mod schema;
+mod send;
 mod text;
 mod thing;
 mod track;

@@ -16,6 +16,8 @@ use crate::world::Millis;
 pub(super) struct ThingWork {
     pub action: Action,
     pub payload: Payload,
+    /// Kind and key of the thing.
+    pub subject: (String, String),
     pub intent: Intent,
     pub letters: Vec<Letter>,
 }
@@ -23,13 +25,13 @@ pub(super) struct ThingWork {
 impl ThingWork {
     /// The action back, where it is not one that can be worked on.
     pub fn load(action: Action) -> Result<Result<Self, Action>, StoreError> {
-        let (Ok(payload), Ok(Subject::Object(_))) =
+        let (Ok(payload), Ok(Subject::Object(subject))) =
             (Payload::parse(&action.name, &action.payload), serde_json::from_str(&action.subject))
         else {
             return Ok(Err(action));
         };
         let intent = Intent::read(action.intent.as_deref())?;
-        Ok(Ok(Self { action, payload, intent, letters: Vec::new() }))
+        Ok(Ok(Self { action, payload, subject, intent, letters: Vec::new() }))
     }
 }
 

@@ -13,7 +13,7 @@ use super::Installed;
 use super::membership;
 use crate::contract::{Action, Person, Provenance, Record, Subject};
 use crate::people::circle::Circle;
-use crate::people::fields::{self, Standing};
+use crate::people::fields::{self, EMAIL, PHONE, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
 use crate::registry::{
     About, Channel, ConsentBasis, ConsentStatus, Inadmissible, Payload, SetConsent, names,
@@ -393,10 +393,8 @@ pub(super) fn old_news(admission: &Admission<'_>) -> bool {
     !admission.time.trusted && admission.record.provenance != Provenance::Live
 }
 
-// Addresses compete like attributes do; `@` can't start an attribute's name.
+/// Competes like the addresses do.
 const EXTERNAL_ID: &str = "@external-id";
-const EMAIL: &str = "@email";
-const PHONE: &str = "@phone";
 
 fn fold(
     tx: &Transaction<'_>,

@@ -289,6 +289,32 @@ impl Bench {
         self.admit_new(name, payload, new)
     }
 
+    /// A mail, text or campaign that may be sent within a day.
+    pub fn send(&self, name: &str, subject: &Subject, payload: Value) -> i64 {
+        let at = self.now();
+        self.admit_with(name, subject, payload, |new| {
+            (new.occurred_at, new.not_after) = (Some(at), Some(at + 24 * 60 * MINUTE));
+        })
+    }
+
+    /// An action as a unit's commit would admit it, with what a test changes of it.
+    pub fn admit_with(
+        &self,
+        name: &str,
+        about: &Subject,
+        payload: Value,
+        change: impl for<'a> FnOnce(&mut NewAction<'a>),
+    ) -> i64 {
+        let (person, thing) = match about {
+            Subject::Person(person) => (Some(self.person_id(person)), None),
+            Subject::Object((kind, key)) => (None, Some(Digest::of(&[kind.as_bytes(), key.as_bytes()]))),
+        };
+        let subject = serde_json::to_string(about).unwrap();
+        let mut new = NewAction { person, thing, subject: &subject, ..NEW };
+        change(&mut new);
+        self.admit_new(name, payload, new)
+    }
+
     fn admit_new(&self, name: &str, payload: Value, new: NewAction<'_>) -> i64 {
         let number = self.effects.fetch_add(1, Ordering::SeqCst);
         let payload = payload.to_string();

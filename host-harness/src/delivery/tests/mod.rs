@@ -5,6 +5,7 @@
 mod bench;
 mod fake;
 mod fake_import;
+mod fake_sends;
 #[path = "../../../tests/described/brevo.rs"]
 mod vendor;
 
@@ -12,6 +13,7 @@ mod addresses;
 mod answers;
 mod backfill;
 mod budget;
+mod campaigns;
 mod consents;
 mod contacts;
 mod crm;
@@ -19,6 +21,8 @@ mod events;
 mod faults;
 mod imports;
 mod lists;
+mod mails;
 mod objects;
 mod orders;
 mod products;
+mod texts;
