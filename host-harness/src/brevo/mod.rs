@@ -7,4 +7,5 @@ pub mod contacts;
 pub mod errors;
 pub mod events;
 pub mod lists;
+pub mod mail_log;
 pub mod windows;

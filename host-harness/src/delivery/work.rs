@@ -3,6 +3,7 @@
 use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use super::delete::Erasing;
 use super::outcome::Letter;
 use super::person::PersonRow;
 use crate::contract::{Person, Subject};
@@ -60,6 +61,9 @@ pub(super) struct Intent {
     /// How often it was sent again after its absence was proven.
     #[serde(skip_serializing_if = "is_zero")]
     pub resends: u32,
+    /// The person is forgotten here; this is left to be done at Brevo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasing: Option<Erasing>,
     /// The contact that the event was sent for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<i64>,

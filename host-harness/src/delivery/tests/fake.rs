@@ -85,6 +85,8 @@ pub struct State {
     pub joins: Vec<(i64, i64)>,
     /// Fewest members that a list had after somebody left it.
     pub fewest: BTreeMap<i64, usize>,
+    /// Addresses that mails were sent to.
+    pub mail_logs: BTreeSet<String>,
     /// The answers of adding and removing have no envelope.
     pub bare: bool,
     /// (label, body) of everything that arrived.
@@ -173,7 +175,10 @@ impl Transport for FakeBrevo {
             state.contacts.iter().filter(|(_, c)| c.email_blocked).map(|(id, _)| *id).collect();
         let path = request.url.strip_prefix("http://brevo.test/v3").unwrap().to_owned();
         let (status, answer) = state.answer(request.method, &path, &body, self.clock.now(), only);
-        let lifted = before.into_iter().filter(|id| !state.contacts[id].email_blocked).collect::<Vec<_>>();
+        let lifted = before
+            .into_iter()
+            .filter(|id| state.contacts.get(id).is_some_and(|c| !c.email_blocked))
+            .collect::<Vec<_>>();
         state.unblocked.extend(lifted);
         match fault {
             Some(Fault::AnswerLost) => Err(lost(true)),
@@ -290,6 +295,17 @@ impl State {
             ("PUT", ["contacts", id]) => match self.find(id, query) {
                 Some(id) => self.update(id, body),
                 None => missing(),
+            },
+            ("DELETE", ["contacts", id]) => match self.find(id, query) {
+                Some(id) => {
+                    self.contacts.remove(&id);
+                    (204, Value::Null)
+                }
+                None => missing(),
+            },
+            ("DELETE", ["smtp", "log", email]) => match self.mail_logs.remove(&decode(email)) {
+                true => (204, Value::Null),
+                false => (404, json!({ "code": "document_not_found", "message": "Message ID not found" })),
             },
             ("POST", ["events"]) => match self.event(body) {
                 Ok(event) => {
@@ -462,7 +478,7 @@ impl State {
     }
 
     fn update(&mut self, id: i64, body: &Value) -> (u16, Value) {
-        only_keys(body, &["ext_id", "attributes", "emailBlacklisted", "smsBlacklisted"]);
+        only_keys(body, &["ext_id", "attributes", "emailBlacklisted", "smsBlacklisted", "unlinkListIds"]);
         let mut contact = self.contacts[&id].clone();
         let old_email = contact.email.clone();
         if let Some(ext_id) = body["ext_id"].as_str() {
@@ -476,6 +492,9 @@ impl State {
         }
         if let Some(blocked) = body["smsBlacklisted"].as_bool() {
             contact.sms_blocked = blocked;
+        }
+        for list in body["unlinkListIds"].as_array().into_iter().flatten() {
+            contact.lists.remove(&list.as_i64().unwrap());
         }
         if let Some(error) = self.write(Some(id), &mut contact, &body["attributes"]) {
             return error;

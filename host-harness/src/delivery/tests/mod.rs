@@ -8,6 +8,7 @@ mod fake;
 mod addresses;
 mod consents;
 mod contacts;
+mod deletes;
 mod events;
 mod faults;
 mod lists;
