@@ -11,6 +11,7 @@
 //! | blocks | `blocks` |
 //! | events, one or many; reading them back | `track`, `reconcile` |
 //! | joins and leaves; finding or making their list | `lists`, `place` |
+//! | soft and hard deletes | `delete` |
 //! | actions about things | `thing` |
 //! | what an end means for the outbox | `outcome` |
 
