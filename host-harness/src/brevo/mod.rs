@@ -10,6 +10,7 @@ pub mod errors;
 pub mod events;
 pub mod imports;
 pub mod lists;
+pub mod mail_log;
 pub mod mails;
 pub mod objects;
 pub mod products;

@@ -7,6 +7,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod discover;
+mod erase;
 mod lists;
 mod plan;
 mod remap;
@@ -52,6 +53,7 @@ enum Command {
     Status(status::Args),
     DeadLetters(dead_letters::Args),
     Lists(lists::Args),
+    Erase(erase::Args),
     Sync(sync::Args),
     Backfill(backfill::Args),
     Remap(remap::Args),
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::DeadLetters(args) => dead_letters::run(&args),
         Command::Lists(args) => lists::run(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Sync(args) => sync::run(&args),
         Command::Backfill(args) => backfill::run(&args),
         Command::Remap(args) => remap::run(&args),

@@ -12,6 +12,7 @@
 //! | events, one or many; reading them back | `track`, `reconcile` |
 //! | joins and leaves; finding or making their list | `lists`, `place` |
 //! | mails, texts, campaigns; what they share | `mail`, `text`, `campaign`, `send` |
+//! | soft and hard deletes | `delete` |
 //! | actions about things | `thing` |
 //! | many contacts in one call | `import` |
 //! | products; records of objects, many in a call | `products`, `objects` |

@@ -5,6 +5,7 @@ pub mod actions;
 pub mod check;
 pub mod dead_letters;
 pub mod describe;
+pub mod erase;
 pub mod lists;
 pub mod plan;
 pub mod status;

@@ -40,6 +40,11 @@ impl Standing {
         let known_at = if rank < READ_ITSELF { at.saturating_sub(STALENESS) } else { at };
         Self(known_at, rank, observation.hex())
     }
+
+    /// When the observation was made, whatever it counts for.
+    fn observed_at(&self) -> Millis {
+        if self.1 < READ_ITSELF { self.0.saturating_add(STALENESS) } else { self.0 }
+    }
 }
 
 /// Which offered fields won.
@@ -73,10 +78,7 @@ impl Wanted {
         offered: &BTreeMap<String, Value>,
         standing: &Standing,
     ) -> Result<Fold, StoreError> {
-        let desired = match self.0.entry(person) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(Desired::load(tx, person)?),
-        };
+        let desired = self.of(tx, person)?;
         let mut fold = Fold::default();
         for (name, value) in offered {
             let digest = digest_of(value);
@@ -101,6 +103,33 @@ impl Wanted {
             }
         }
         Ok(fold)
+    }
+
+    /// Forgets what the person should have been before a deletion, so that whatever is said of them
+    /// afterwards counts as new.
+    pub fn forget_before(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: PersonId,
+        at: Millis,
+    ) -> Result<(), StoreError> {
+        let desired = self.of(tx, person)?;
+        let before = desired.fields.len();
+        desired.fields.retain(|_, (standing, _)| standing.observed_at() >= at);
+        desired.dirty |= desired.fields.len() < before;
+        Ok(())
+    }
+
+    /// When the newest of the person's fields was certainly true; none where nothing is known.
+    pub fn newest(&mut self, tx: &Transaction<'_>, person: PersonId) -> Result<Option<Millis>, StoreError> {
+        Ok(self.of(tx, person)?.fields.values().map(|(standing, _)| standing.0).max())
+    }
+
+    fn of(&mut self, tx: &Transaction<'_>, person: PersonId) -> Result<&mut Desired, StoreError> {
+        Ok(match self.0.entry(person) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Desired::load(tx, person)?),
+        })
     }
 
     /// Writes what changed. Without it nothing of this is kept.

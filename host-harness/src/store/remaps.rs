@@ -159,6 +159,7 @@ pub fn slice(tx: &Transaction<'_>, remap: &Remap, installation: &Installation) -
     for batch in ids {
         for (position, kept) in batches::all(tx, batch)?.into_iter().enumerate() {
             let place = (batch, position as i64);
+            let Some(kept) = kept else { continue }; // erased
             if place <= remap.place || kept.record.nature != Nature::State {
                 continue;
             }

@@ -7,8 +7,9 @@
 //! | `journal` | done: 7 days (the vendor's retries end after minutes); failed: 90 days |
 //! | `batch` | 90 days, longer while an open action or dead letter points to it; what is the current content of a state then moves on to a new batch, so that it can always be mapped again |
 //! | `dead_letter` | open: for ever; closed: 90 days |
-//! | `state`, `person`, `identity`, `consent`, `membership`, `tombstone` | for ever: they are the current truth |
+//! | `state`, `person`, `identity`, `consent`, `membership`, `deletion`, `tombstone` | for ever: they are the current truth |
 //! | `remap` | the last of each installation |
+//! | `erasure` | until the next `people::tombstone::sweep`, which blanks what closed actions, batches and dead letters still hold of erased people |
 //! | `installation`, `destination`, `list`, `cursor`, `job`, `kv`, `tally`, `rate`, `host` | for ever: bounded by what is installed |
 
 use std::collections::BTreeMap;
@@ -98,6 +99,7 @@ fn current_of(
 ) -> Result<Vec<Kept>, StoreError> {
     let mut current = Vec::new();
     for (position, kept) in batches::all(tx, batch)?.into_iter().enumerate() {
+        let Some(kept) = kept else { continue }; // erased
         let erased = match &kept.record.subject {
             Subject::Person(person) => tombstone::is_erased(tx, installation.destination, person)?,
             Subject::Object(_) => false,

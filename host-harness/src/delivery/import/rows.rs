@@ -20,7 +20,7 @@ use crate::delivery::person::{Presence, digest};
 use crate::delivery::upsert::{plan, usable_attributes};
 use crate::delivery::work::{Ride, Work};
 use crate::people::identity::{self, PersonId};
-use crate::people::tombstone;
+use crate::people::{deletions, tombstone};
 use crate::registry::names::{SET_CONSENT, SET_SUPPRESSION, UPSERT_CONTACT};
 use crate::registry::{Channel, Payload};
 use crate::store::installations::DestinationId;
@@ -140,6 +140,7 @@ impl Delivery {
             || attributes.values().any(Value::is_null)
             || work.person.has_refused(address_attribute(Channel::Email), &email_value)
             || tombstone::is_erased(tx, self.options.destination, &work.subject)?
+            || deletions::ends(tx, &work.action)?
             || is_shared(tx, &work)?;
         if goes_alone {
             return Ok(Verdict::Alone);

@@ -17,6 +17,7 @@ mod campaigns;
 mod consents;
 mod contacts;
 mod crm;
+mod deletes;
 mod events;
 mod faults;
 mod imports;

@@ -242,13 +242,23 @@ impl Names {
     ) -> Result<(String, String), StoreError> {
         if self.batch != Some(batch) {
             let records = batches::all(tx, batch)?;
-            self.records =
-                records.iter().map(|one| (one.record.kind.clone(), name_of(&one.record))).collect();
+            self.records = records
+                .iter()
+                .enumerate()
+                .map(|(at, kept)| match kept {
+                    Some(kept) => (kept.record.kind.clone(), name_of(&kept.record)),
+                    None => unknown(batch, at as i64), // of somebody who was erased
+                })
+                .collect();
             self.batch = Some(batch);
         }
         let found = usize::try_from(position).ok().and_then(|position| self.records.get(position));
-        Ok(found.cloned().unwrap_or_else(|| ("unknown".into(), format!("batch {batch}, {position}"))))
+        Ok(found.cloned().unwrap_or_else(|| unknown(batch, position)))
     }
+}
+
+fn unknown(batch: i64, position: i64) -> (String, String) {
+    ("unknown".into(), format!("batch {batch}, {position}"))
 }
 
 /// The record's id, or its digest where one of the person's names is part of it.
