@@ -37,6 +37,12 @@ pub enum Family {
     /// `POST /crm/notes` and `POST /crm/tasks`: counted with everything else, of which it may use
     /// half.
     Crm,
+    /// `GET /transactionalSMS/statistics/events`, which is counted with everything else.
+    TextReport,
+    /// Everything under `/emailCampaigns`, which is counted with everything else.
+    Campaigns,
+    /// Everything under `/processes`, which is counted with everything else.
+    Processes,
     /// `GET /events`, which is counted with everything else.
     ReadBack,
     /// Everything else.
@@ -45,7 +51,7 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Contacts,
         Self::Events,
         Self::EventsBatch,
@@ -56,6 +62,9 @@ impl Family {
         Self::Products,
         Self::Objects,
         Self::Crm,
+        Self::TextReport,
+        Self::Campaigns,
+        Self::Processes,
         Self::ReadBack,
         Self::Other,
     ];
@@ -73,6 +82,9 @@ impl Family {
             Self::Products => "products",
             Self::Objects => "objects",
             Self::Crm => "crm",
+            Self::TextReport => "text-report",
+            Self::Campaigns => "campaigns",
+            Self::Processes => "processes",
             Self::ReadBack => "read-back",
             Self::Other => "other",
         }
@@ -108,9 +120,12 @@ impl Family {
             (Self::Products, Plan::General) => vec![(2, 1), (7_200, 3_600)],
             (Self::Products, Plan::Advanced) => vec![(4, 1), (14_400, 3_600)],
             (Self::Products, Plan::Extended) => vec![(21_600, 3_600)],
-            (Self::ReadBack | Self::Other, Plan::General) => vec![(100, 3_600)],
-            (Self::ReadBack | Self::Other, Plan::Advanced) => vec![(200, 3_600)],
-            (Self::ReadBack | Self::Other, Plan::Extended) => vec![(600, 3_600)],
+            (Self::Other, Plan::General) => vec![(100, 3_600)],
+            (Self::Other, Plan::Advanced) => vec![(200, 3_600)],
+            (Self::Other, Plan::Extended) => vec![(600, 3_600)],
+            (Self::TextReport | Self::Campaigns | Self::Processes | Self::ReadBack, plan) => {
+                Self::Other.limits(plan)
+            }
         }
     }
 
@@ -127,6 +142,9 @@ impl Family {
             Self::Products => &[Self::Products],
             Self::Objects => &[Self::Objects, Self::Other],
             Self::Crm => &[Self::Crm, Self::Other],
+            Self::TextReport => &[Self::TextReport, Self::Other],
+            Self::Campaigns => &[Self::Campaigns, Self::Other],
+            Self::Processes => &[Self::Processes, Self::Other],
             Self::ReadBack => &[Self::ReadBack, Self::Other],
             Self::Other => &[Self::Other],
         }

@@ -209,7 +209,7 @@ impl Delivery {
         if open(Family::Products) {
             names.push(UPSERT_PRODUCT);
         }
-        if open(Family::Other) {
+        if open(Family::Campaigns) {
             names.push(TRIGGER_CAMPAIGN);
         }
         if open(Family::Objects) {
