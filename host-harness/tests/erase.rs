@@ -383,6 +383,10 @@ fn deletions_are_capped_by_the_day_and_the_rest_is_held_untouched_until_a_word()
         assert_eq!(deletes.end("brevo/track-event").0, State::Waiting, "nothing of the person was touched");
         assert_eq!(deletes.host.letters().len(), 1, "one letter for all");
         assert!(!deletes.is_well());
+        let now = deletes.now();
+        let status = deletes.host.store.read::<_, StoreError>(|tx| Status::of(tx, now)).unwrap();
+        assert_eq!(status.installations[0].held_deletions.as_ref(), deletes.held().first());
+        assert!(status.installations[0].adds_up);
         deletes.run();
         let count = deletes.brevo.contact_by_ext_id("last").unwrap().list_ids.len();
         assert_eq!(count, 1);

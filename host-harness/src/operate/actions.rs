@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::brevo::errors::{Kind, Remedy, SIGNS, Sign};
 use crate::brevo::events::{BATCH_BYTES, BATCH_MAX, PROPERTIES_BYTES};
 use crate::brevo::lists::ROWS;
-use crate::brevo::windows::Family;
+use crate::brevo::windows::{EVERYTHING_ELSE, Family};
 use crate::brevo::{imports, mails, objects};
 use crate::config::Plan;
 use crate::delivery::Policy;
@@ -422,6 +422,7 @@ pub fn tables() -> Vec<(&'static str, String)> {
         ("limits", limits()),
         ("calls", calls()),
         ("rates", rates()),
+        ("split", split()),
         ("failures", failures()),
         ("answers", answers()),
         ("remedies", remedies()),
@@ -457,7 +458,7 @@ fn rates() -> String {
         all.collect::<Vec<_>>().join(", ")
     };
     let row = |family: Family| {
-        let others = family.counted_in().iter().filter(|other| **other != family);
+        let others = family.counted_in().filter(|other| *other != family);
         let others: Vec<String> = others.map(|other| code(other.as_str())).collect();
         let others = if others.is_empty() { "nothing else".to_owned() } else { others.join(", ") };
         let mut cells = vec![code(family.as_str())];
@@ -467,6 +468,16 @@ fn rates() -> String {
     };
     let header = ["family", "General", "Advanced", "Extended", "counted in as well"];
     table(&header, Family::ALL.into_iter().map(row))
+}
+
+/// Who may use how much of what Brevo counts together.
+fn split() -> String {
+    let row = |part: &crate::brevo::windows::Part| {
+        let often = part.every.map(|seconds| format!(", one call in {seconds} s")).unwrap_or_default();
+        let most = format!("{} %{often}", part.tenths * 10);
+        vec![code(part.family.as_str()), most, part.calls.to_owned(), part.why.to_owned()]
+    };
+    table(&["family", "at most", "calls", "why"], EVERYTHING_ELSE.iter().map(row))
 }
 
 fn failures() -> String {

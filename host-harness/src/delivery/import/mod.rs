@@ -53,7 +53,7 @@ const SOON: Millis = 1_000;
 
 /// The list that everybody who is imported is put into, because Brevo imports into a list. Nobody
 /// else uses it, so nothing should start from it.
-const LIST: (&str, &str) = ("Tajo imports (used by Tajo, start nothing from it)", "Tajo");
+pub(crate) const LIST: (&str, &str) = ("Tajo imports (used by Tajo, start nothing from it)", "Tajo");
 
 /// What a delivery remembers of imports; all of it can be made anew.
 #[derive(Default)]
