@@ -30,6 +30,42 @@ fn keys_are_checked() {
 }
 
 #[test]
+fn contacts_are_listed_by_pages_by_list_and_by_what_changed_since() {
+    let (brevo, client) = brevo();
+    let list =
+        brevo.add_list(&NewList { id: None, name: "L".into(), folder: "F".into(), automation: false }).id;
+    for n in 0..5 {
+        let lists = if n < 2 { vec![list] } else { vec![] };
+        let made =
+            client.post("/v3/contacts", json!({"email": format!("p{n}@example.com"), "listIds": lists}));
+        assert_eq!(made.status, 201);
+    }
+    let page = |query: &str| {
+        let body = client.get(&format!("/v3/contacts{query}")).json();
+        let rows = body["contacts"].as_array().unwrap();
+        let emails: Vec<_> = rows.iter().map(|row| row["email"].as_str().unwrap()[..2].to_owned()).collect();
+        (body["count"].as_i64().unwrap(), emails.join(" "))
+    };
+    assert_eq!(page(""), (5, "p4 p3 p2 p1 p0".to_owned()));
+    assert_eq!(page("?limit=2&offset=1&sort=asc"), (5, "p1 p2".to_owned()));
+    assert_eq!(page(&format!("?listIds={list}&sort=asc")), (2, "p0 p1".to_owned()));
+    // In the order of creation, whatever changed last; inclusive.
+    let before = brevo.contact_by_email("p4@example.com").unwrap().modified_at;
+    while brevo.now() <= before {
+        std::thread::yield_now();
+    }
+    let changed = client.put("/v3/contacts/p1%40example.com", json!({"attributes": {"FIRSTNAME": "Ann"}}));
+    assert_eq!(changed.status, 204);
+    let since = stand_ins::clock::rfc3339(brevo.contact_by_email("p1@example.com").unwrap().modified_at);
+    assert_eq!(page(&format!("?modifiedSince={since}")), (1, "p1".to_owned()));
+    assert_eq!(page(&format!("?createdSince={since}")), (0, String::new()));
+    for bad in ["?limit=1001", "?listIds=x", "?modifiedSince=yesterday", "?segmentId=1"] {
+        assert_eq!(client.get(&format!("/v3/contacts{bad}")).status, 400, "{bad}");
+    }
+    assert_eq!(brevo.violations().len(), 4);
+}
+
+#[test]
 fn a_contact_is_created_updated_read_and_deleted() {
     let (brevo, client) = brevo();
     let created = client.post(

@@ -101,7 +101,7 @@ impl Sends {
         let to = to["email"].as_str().unwrap().to_owned();
         let key = body["headers"]["idempotencyKey"].as_str().unwrap().to_owned();
         assert_eq!(uuid::Uuid::parse_str(&key).unwrap().get_version_num(), 4);
-        if !to.contains('@') {
+        if !to.split_once('@').is_some_and(|(_, domain)| domain.contains('.')) {
             return refusal("invalid_parameter", "email is not valid in to");
         }
         let template = body["templateId"].as_i64().unwrap();
