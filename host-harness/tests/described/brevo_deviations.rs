@@ -23,6 +23,8 @@ pub const OF_EXCHANGES: &[Deviation] = deviations! {
         "An object without members in the schema, which means any.";
     "POST /v3/contacts/lists/", "body", "answer/201/body%" =>
         "The schema has an envelope, the file's own examples don't; and an empty list is one of texts and one of numbers.";
+    "POST /v3/transactionalSMS/send", "body", "request/body/tag" =>
+        "An object with a member `field` in the schema, whose description and brevo-python have what is sent: a text, or a list of texts.";
     "POST /v3/events", "body", "request/body/event_properties/%" =>
         "Text, whole number, object or list in the schema; its description has numbers, booleans and dates too.";
 };
