@@ -96,7 +96,7 @@ fn rule_15_an_ext_id_stays_whose_it_is() {
     assert_eq!((contact.ext_id.as_deref(), &contact.attributes["PLAN"]), (Some("c-1"), &json!("silver")));
     let letters = stage.letters();
     let letters: Vec<_> = letters.iter().map(|one| (one.tenant.as_str(), one.code.as_str())).collect();
-    assert_eq!(letters, [("outlet", "address-shared")]);
+    assert_eq!(letters, [("outlet", "address-shared"); 2], "the contact and its event");
     stage.world.assert_clean();
 }
 

@@ -7,7 +7,7 @@ use host_harness::operate::accounting::{Sums, reconciling};
 use host_harness::operate::dead_letters::{self, Entry, Selection};
 use host_harness::operate::status::Status;
 use host_harness::store::outbox::State;
-use host_harness::store::runs::{Run, resource_key};
+use host_harness::store::runs::{Run, backfill_key, resource_key};
 use host_harness::store::{StoreError, installations};
 use serde_json::{Value, json};
 use stand_ins::brevo;
@@ -21,6 +21,7 @@ use super::sources::{self, DB_NAME, FOLDER, LISTS, PATIENCE, WORKSPACE, World, v
 pub const MINUTE: i64 = 60;
 pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
+const EXPORTS: &str = "event-exports";
 const REGION: &str = "eu-central-1";
 
 pub struct Stage {
@@ -204,16 +205,27 @@ impl Stage {
         self.world.bucket.put(&key, moengage::gzip(lines.as_bytes()));
     }
 
-    /// Reads the export files of the last days.
+    /// Reads the export files of the last days while the host works.
     pub fn backfill(&self) -> Run {
-        self.begin_backfill();
-        self.finish(&host_harness::store::runs::backfill_key("event-exports"))
+        let now = self.world.brevo.now();
+        sources::backfill(&self.world.store(), window(now), now);
+        self.finish(&backfill_key(EXPORTS))
     }
 
-    pub fn begin_backfill(&self) {
-        let now = self.world.brevo.now();
-        sources::backfill(&self.world.store(), (now - 5 * DAY * 1_000, now + 1_000), now);
+    /// Reads them while no host is serving: what comes of it waits for the next one.
+    pub fn backfill_stopped(&self) -> Run {
+        assert!(self.host.is_none());
+        let units = self.world.units();
+        sources::backfill(units.store(), window(units.now()), units.now());
+        let run = sources::finish(&units, &backfill_key(EXPORTS));
+        assert_eq!(run.result.as_deref(), Some("complete"), "{run:?}");
+        run
     }
+}
+
+/// The last five days.
+fn window(now: i64) -> (i64, i64) {
+    (now - 5 * DAY * 1_000, now + 1_000)
 }
 
 fn text(
