@@ -121,6 +121,23 @@ fn nobody_rides_whose_row_could_merge_or_change_an_address() {
 }
 
 #[test]
+fn an_opt_out_of_somebody_who_is_there_already_waits_for_no_import() {
+    let bench = bench();
+    let there = bench.brevo.put(FakeContact {
+        ext_id: Some("u3".into()),
+        email: Some("u3@x.org".into()),
+        ..FakeContact::default()
+    });
+    bench.brevo.state().bulk.sticks = true;
+    let opted_out = |n| if n == 3 { ConsentStatus::OptedOut } else { ConsentStatus::OptedIn };
+    bench.backfill((0..50).map(|n| read(n, Some(opted_out(n)))));
+    bench.run_until(bench.now() + MINUTE);
+    let state = bench.brevo.state();
+    assert_eq!(state.bulk.imports, [(49, false)]);
+    assert!(state.contacts[&there].email_blocked, "while the import never ends");
+}
+
+#[test]
 fn whoever_opts_out_while_the_import_is_under_way_is_blocked_at_once() {
     let bench = bench();
     bench.brevo.state().bulk.speed = 1;
@@ -182,6 +199,30 @@ fn an_import_that_never_ends_is_shown_and_waited_for() {
     let live = bench.upsert(&other, json!({}));
     bench.run_until(bench.now() + MINUTE);
     bench.assert_end(live, State::Delivered, "");
+}
+
+#[test]
+fn a_key_that_may_not_see_processes_stops_nothing_but_the_look_at_them() {
+    let bench = bench();
+    let upserts = bench.backfill((0..50).map(mailable));
+    let refusal = Fault::Answer(403, vec![], r#"{"code":"permission_denied","message":"no"}"#.into());
+    bench.brevo.fault("GET /processes", refusal);
+    bench.run_until(bench.now() + MINUTE);
+    let letters = bench.letters();
+    let letters: Vec<_> = letters.iter().map(|l| (l.code.as_str(), l.pointer.as_deref())).collect();
+    assert_eq!(letters, [("brevo-forbidden", Some("calls:processes"))]);
+    let other = person("other", "other@x.org");
+    bench.mailable(&other);
+    let live = bench.upsert(&other, json!({}));
+    bench.run_until(bench.now() + MINUTE);
+    bench.assert_end(live, State::Delivered, "");
+    // One look finds out that the key is another by now.
+    bench.run();
+    for id in upserts {
+        bench.assert_end(id, State::Delivered, "");
+    }
+    assert!(bench.letters().is_empty(), "{:?}", bench.letter_codes());
+    assert_eq!(bench.brevo.calls("POST /contacts/import"), 1);
 }
 
 #[test]
