@@ -60,6 +60,63 @@ fn an_unchanged_state_calls_for_nothing() {
     host.assert_sums();
 }
 
+/// A product's content, as an observation has it.
+fn product(observation: &str, at: i64, price: i64) -> host_harness::unit::MappedRecord {
+    let mut mapped = contact(&person("mug"), observation, at, json!({ "price": price }));
+    let thing = Subject::Object(("product".into(), "mug".into()));
+    mapped.record.subject = thing.clone();
+    let payload = json!({ "id": "mug", "name": "Mug", "price": price });
+    let written = action("product", "brevo/upsert-product", &person("mug"), payload, None);
+    mapped.mapping = Ok(Mapping::Actions(vec![Action { subject: thing, ..written }]));
+    mapped
+}
+
+#[test]
+fn a_thing_that_is_read_again_unchanged_or_older_is_not_written_again() {
+    let host = TestHost::new();
+    host.deliver(vec![product("o1", START, 1)]);
+    host.deliver(vec![product("o2", START + 1, 1)]);
+    host.deliver(vec![product("o3", START + 2, 2)]);
+    // Its lane would deliver it last.
+    host.deliver(vec![product("late", START - HOUR, 0)]);
+    host.deliver(vec![product("o4", START + 3, 1)]);
+    let prices: Vec<_> =
+        host.actions().into_iter().map(|(_, _, payload, _)| payload["price"].clone()).collect();
+    assert_eq!(prices, [json!(1), json!(2), json!(1)]);
+    assert_eq!((host.count("skipped:unchanged"), host.count("superseded")), (1, 1));
+    host.assert_sums();
+}
+
+#[test]
+fn a_membership_that_is_said_again_reaches_nobody_again() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let list = json!({ "list": { "id": 5 }, "inert": true });
+    let said = |member, execution: &str, at| {
+        let mut mapped = membership(&ann, &list, member, execution, at, Provenance::Live);
+        let Ok(Mapping::Actions(actions)) = &mut mapped.mapping else { panic!() };
+        if member {
+            let deadline = Some(START + HOUR);
+            actions.push(action("mail", "brevo/send-email", &ann, json!({ "template_id": 1 }), deadline));
+            actions.push(action("note", "brevo/add-note", &ann, json!({ "text": "x" }), deadline));
+        }
+        mapped
+    };
+    let sent = || host.actions().iter().filter(|(name, ..)| name == "brevo/send-email").count();
+    host.deliver(vec![said(true, "x1", START)]);
+    assert_eq!(sent(), 1);
+    // The execution failed half way, and the next one says everything again.
+    host.deliver(vec![said(true, "x2", START + 1)]);
+    assert_eq!((sent(), host.count("skipped:unchanged")), (1, 1));
+    // Who leaves and joins again has joined again; what comes late of before has not.
+    host.deliver(vec![said(false, "x3", START + 2)]);
+    host.deliver(vec![said(true, "x1-late", START + 1)]);
+    assert_eq!(sent(), 1);
+    host.deliver(vec![said(true, "x4", START + 3)]);
+    assert_eq!(sent(), 2);
+    host.assert_sums();
+}
+
 #[test]
 fn n28_an_older_state_never_becomes_current_but_fills_what_nothing_newer_mentions() {
     let host = TestHost::new();

@@ -4,6 +4,7 @@ use super::{action_with, is_historical};
 use crate::model::event::EventBody;
 use crate::model::{Action, Millis, Record};
 use crate::settings::Settings;
+use crate::settings::deletes::{Behavior, DELETED_AT};
 
 /// The deletion that an event calls for. One that was read later and is old deletes nobody: the
 /// person may have come back since.
@@ -13,6 +14,9 @@ pub fn of_event(settings: &Settings, record: &Record, body: &EventBody<'_>, now:
     if !named || is_historical(record, settings.options.max_event_age, now) {
         return None;
     }
-    let payload = format!(r#"{{"behavior":"{}"}}"#, deletes.behavior.as_str());
+    let payload = match deletes.behavior {
+        Behavior::Soft => format!(r#"{{"behavior":"soft","mark":"{DELETED_AT}"}}"#),
+        Behavior::Hard => r#"{"behavior":"hard"}"#.to_owned(),
+    };
     Some(action_with(record, "delete-contact", "brevo/delete-contact", payload))
 }

@@ -33,7 +33,12 @@ fn the_named_event_deletes_and_does_nothing_else() {
         assert_eq!(all.len(), 1);
         let delete = &all[0];
         assert_eq!((delete.slot.as_str(), delete.name.as_str()), ("delete-contact", "brevo/delete-contact"));
-        assert_eq!(delete.payload, json!({"behavior": behavior}).to_string());
+        // Who is kept is marked.
+        let payload = match behavior {
+            "soft" => json!({"behavior": "soft", "mark": "MOENGAGE_DELETED_AT"}),
+            _ => json!({"behavior": "hard"}),
+        };
+        assert_eq!(delete.payload, payload.to_string());
         assert_eq!(delete.subject, record.subject);
         // A deletion is owed however late it is done.
         assert_eq!((delete.not_after, delete.not_before), (None, None));

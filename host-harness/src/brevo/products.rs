@@ -64,7 +64,7 @@ pub fn upsert(product: &UpsertProduct) -> Call {
 /// `metaInfo` holds strings and integers (OpenAPI: `oneOf`); whatever else there is goes as text.
 fn meta(value: &Value) -> Value {
     match value {
-        Value::Number(number) if number.is_f64() => Value::String(number.to_string()),
+        Value::Number(number) if !number.is_i64() => Value::String(number.to_string()),
         Value::Bool(yes) => Value::String(yes.to_string()),
         other => other.clone(),
     }
@@ -105,14 +105,14 @@ mod tests {
         let full = body(json!({
             "id": "P1", "name": "Mug", "url": "https://x.org/p1", "image_url": "https://x.org/p1.png",
             "sku": "S", "price": 9.5, "parent_id": "P0", "categories": ["c"], "deleted": true,
-            "meta_info": { "a": "text", "b": 7, "c": 1.5, "d": true },
+            "meta_info": { "a": "text", "b": 7, "c": 1.5, "d": true, "e": u64::MAX },
         }));
         assert_eq!(
             full,
             json!({
                 "id": "P1", "name": "Mug", "url": "https://x.org/p1", "imageUrl": "https://x.org/p1.png",
                 "sku": "S", "price": 9.5, "parentId": "P0", "categories": ["c"],
-                "metaInfo": { "a": "text", "b": 7, "c": "1.5", "d": "true" },
+                "metaInfo": { "a": "text", "b": 7, "c": "1.5", "d": "true", "e": "18446744073709551615" },
                 "isDeleted": true, "updateEnabled": true,
             })
         );

@@ -24,6 +24,9 @@ use crate::store::outbox::{self, Class, NewAction, State};
 use crate::store::{Digest, StoreError};
 use crate::world::Millis;
 
+/// Begins the version of a state that is not its current content's first observation.
+pub(super) const OBSERVATION: &str = "observation:";
+
 /// Where a record's actions go, and what their keys are made of.
 pub(super) struct Admission<'a> {
     pub installed: &'a Installed,
@@ -35,6 +38,28 @@ pub(super) struct Admission<'a> {
     pub batch: i64,
     pub position: usize,
     pub now: Millis,
+}
+
+impl Admission<'_> {
+    /// False for a state that says what is known, or what was known before: said again, it sends
+    /// nothing a second time, and an older one writes nothing over what is newer.
+    fn is_news(&self) -> bool {
+        !self.version.starts_with(OBSERVATION)
+    }
+}
+
+/// What is held against everything that is known of the person, so that it may come at any time and
+/// again: a field or an opt-out that nothing newer mentions still counts.
+fn is_folded(payload: &Payload) -> bool {
+    matches!(
+        payload,
+        Payload::UpsertContact(_)
+            | Payload::SetConsent(_)
+            | Payload::SetSuppression(_)
+            | Payload::JoinList(_)
+            | Payload::LeaveList(_)
+            | Payload::DeleteContact(_)
+    )
 }
 
 /// What became of a record's actions.
@@ -137,6 +162,10 @@ fn admit_all(
     }
     let mut admitted = Admitted::default();
     for (action, payload, whose) in checked {
+        if !admission.is_news() && !is_folded(&payload) {
+            admitted.lost += 1;
+            continue;
+        }
         match whose {
             Whose::Thing(thing) => admit_thing(tx, admission, action, &payload, thing, &mut admitted)?,
             Whose::People(person, people) => {

@@ -2,7 +2,7 @@
 
 use rusqlite::Transaction;
 
-use super::admit::{Admission, Refusal, admit};
+use super::admit::{Admission, OBSERVATION, Refusal, admit};
 use super::{Installed, Policy, Verdict, Watch};
 use crate::contract::{Mapping, Nature, Record, TimeTrust};
 use crate::people::circle::Circle;
@@ -105,7 +105,7 @@ fn commit_records(
             acceptance::Verdict::NewRevision(revision) => format!("revision:{revision}"),
             // Both may still carry a field or a consent that nothing newer mentions.
             acceptance::Verdict::Unchanged | acceptance::Verdict::Superseded => {
-                format!("observation:{}", Digest::of(&[record.observation.id.as_bytes()]).hex())
+                format!("{OBSERVATION}{}", Digest::of(&[record.observation.id.as_bytes()]).hex())
             }
             acceptance::Verdict::Duplicate => {
                 counts.add(Fate::Duplicate.as_str());

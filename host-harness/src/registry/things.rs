@@ -31,7 +31,8 @@ pub struct UpsertProduct {
     /// Ids of its categories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<Vec<String>>,
-    /// At most 20 keys; strings, numbers and booleans.
+    /// At most 20 keys; strings, numbers and booleans. Brevo takes only strings and whole numbers, so
+    /// whatever else there is reaches it as text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub meta_info: BTreeMap<String, Value>,
     /// No longer sold.
