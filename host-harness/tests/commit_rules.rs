@@ -358,7 +358,7 @@ fn d18_erased_people_stay_erased_through_replays() {
     let history = vec![contact(&ann, "o1", START, json!({"A": "1"})), event("e1", &ann, Some(START), START)];
     host.deliver(history.clone());
     host.store
-        .write::<_, StoreError>(|tx| tombstone::erase(tx, DestinationId(1), PersonId(1), START))
+        .write::<_, StoreError>(|tx| tombstone::erase(tx, DestinationId(1), PersonId(1), &[], START))
         .unwrap();
     assert!(
         host.actions()

@@ -149,6 +149,9 @@ pub struct Change {
     /// True blocks; false is never sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sms_blacklisted: bool,
+    /// Lists that the contact leaves (OpenAPI `unlinkListIds` of `PUT /contacts/{identifier}`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unlink_list_ids: Vec<i64>,
 }
 
 impl Change {
@@ -244,6 +247,23 @@ pub fn read_update(answer: &HttpResponse) -> Result<bool, Problem> {
     }
     let problem = errors::classify(answer);
     if problem.kind == Kind::NotFound { Ok(false) } else { Err(problem) }
+}
+
+/// `DELETE /contacts/{id}`, for good, with its history; by numeric id, so that nobody else's contact is
+/// ever meant and a repeat is safe.
+pub fn delete(id: i64) -> Call {
+    Call {
+        method: "DELETE",
+        path: Name::Id(id).path(),
+        label: "/contacts/{id}",
+        family: Family::Contacts,
+        body: None,
+    }
+}
+
+/// Whether a deletion was done; false where there was no such contact.
+pub fn read_delete(answer: &HttpResponse) -> Result<bool, Problem> {
+    read_update(answer)
 }
 
 /// Maps with string keys always serialise.

@@ -8,4 +8,5 @@ pub mod errors;
 pub mod events;
 pub mod imports;
 pub mod lists;
+pub mod mail_log;
 pub mod windows;

@@ -7,6 +7,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod discover;
+mod erase;
 mod lists;
 mod run;
 mod serve;
@@ -50,6 +51,7 @@ enum Command {
     Status(status::Args),
     DeadLetters(dead_letters::Args),
     Lists(lists::Args),
+    Erase(erase::Args),
     Sync(sync::Args),
     Backfill(backfill::Args),
     Call(call::Args),
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args),
         Command::DeadLetters(args) => dead_letters::run(&args),
         Command::Lists(args) => lists::run(&args),
+        Command::Erase(args) => erase::run(&args),
         Command::Sync(args) => sync::run(&args),
         Command::Backfill(args) => backfill::run(&args),
         Command::Call(args) => call::run(&args),

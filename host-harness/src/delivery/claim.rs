@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::{Transaction, params};
 
 use super::Delivery;
+use super::delete::person_deleted;
 use super::import::ImportStep;
 use super::lists::{Change, Row, superseded};
 use super::outcome::{End, Letter};
@@ -23,7 +24,7 @@ use super::work::{Intent, Work};
 use crate::brevo::events::{self, NewEvent};
 use crate::brevo::windows::Family;
 use crate::people::identity::PersonId;
-use crate::people::{memberships, tombstone};
+use crate::people::{deletions, memberships, tombstone};
 use crate::registry::names::{
     ADD_NOTE, CREATE_TASK, DELETE_CONTACT, JOIN_LIST as JOIN, LEAVE_LIST as LEAVE, SEND_EMAIL, SEND_SMS,
     SET_CONSENT as CONSENT, SET_SUPPRESSION as SUPPRESSION, TRACK_EVENT as EVENT, TRIGGER_CAMPAIGN,
@@ -174,7 +175,7 @@ impl Delivery {
                 self.lists_had_a_turn.store(true, Ordering::SeqCst);
                 return self.claim_list(tx, action, now).map(Some);
             }
-            if action.name == UPSERT && readiness == Readiness::MustLook {
+            if [UPSERT, DELETE_CONTACT].contains(&action.name.as_str()) && readiness == Readiness::MustLook {
                 self.begin_schema();
                 return Ok(Some(Claim::Schema));
             }
@@ -203,9 +204,9 @@ impl Delivery {
         let open = |family| self.opens(family, class, now);
         let mut names = Vec::new();
         if open(Family::Contacts) {
-            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE, DELETE_CONTACT]);
+            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE]);
             if !matches!(readiness, Readiness::NotBefore(_)) {
-                names.push(UPSERT);
+                names.extend([UPSERT, DELETE_CONTACT]); // the mark is an attribute
             }
             if open(Family::Mails) {
                 names.push(SEND_EMAIL);
@@ -330,6 +331,7 @@ impl Delivery {
                     Some(End::Over(State::Deduplicated, "no-change"))
                 }
                 _ if self.is_erased(tx, &action)? => Some(End::Over(State::Refused, "person-erased")),
+                _ if deletions::ends(tx, &action)? => Some(person_deleted()),
                 _ => None,
             };
             if let Some(end) = end {
@@ -379,7 +381,14 @@ impl Delivery {
                 return Ok(Claim::Done);
             }
         };
-        if tombstone::is_erased(tx, self.options.destination, &work.subject)? {
+        if deletions::ends(tx, &work.action)? {
+            self.end(tx, &work.action, State::InFlight, &person_deleted(), None, now)?;
+            return Ok(Claim::Done);
+        }
+        // Somebody who was erased may be at Brevo again by another's hand, and be erased again.
+        if work.action.name != DELETE_CONTACT
+            && tombstone::is_erased(tx, self.options.destination, &work.subject)?
+        {
             let end = End::Over(State::Refused, "person-erased");
             self.end(tx, &work.action, State::InFlight, &end, None, now)?;
             return Ok(Claim::Done);
@@ -479,6 +488,9 @@ impl Delivery {
         let mut intent = Intent::read(action.intent.as_deref())?;
         let Some(event) = event_of(&action) else { return Ok(None) };
         if intent.single {
+            return Ok(None);
+        }
+        if deletions::ends(tx, &action)? {
             return Ok(None);
         }
         if let Ok(crate::contract::Subject::Person(subject)) = serde_json::from_str(&action.subject)

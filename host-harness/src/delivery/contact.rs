@@ -44,7 +44,7 @@ impl Delivery {
         }
     }
 
-    fn theirs(&self, work: &Work, contact: Contact) -> Result<Found, Stop> {
+    pub(super) fn theirs(&self, work: &Work, contact: Contact) -> Result<Found, Stop> {
         let other_id = match (&contact.ext_id, &work.names.ext_id) {
             (Some(at_brevo), Some(ours)) => at_brevo != ours,
             _ => false,

@@ -3,6 +3,7 @@
 use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 
+use super::delete::Erasing;
 use super::outcome::Letter;
 use super::person::PersonRow;
 use crate::contract::{Person, Subject};
@@ -63,6 +64,9 @@ pub(super) struct Intent {
     /// How the row was sent in an import.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ride: Option<Ride>,
+    /// The person is forgotten here; this is left to be done at Brevo.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erasing: Option<Erasing>,
     /// The contact that the event was sent for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<i64>,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::StartError;
 use super::assembly::Parts;
+use crate::people::tombstone;
 use crate::secrets::SecretSource as _;
 use crate::store::{StoreError, retention};
 use crate::{delivery, pipeline};
@@ -109,6 +110,11 @@ pub(super) fn start(parts: &Parts) -> Result<Workers, StartError> {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "old rows were pruned"),
                 Err(error) => tracing::error!(%error, "pruning failed"),
+            }
+            match store.write::<_, StoreError>(|tx| tombstone::sweep(tx, clock.now())) {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "what was left of erased people was blanked"),
+                Err(error) => tracing::error!(%error, "blanking failed"),
             }
             halt.wait(HOUSEKEEPING);
         }

@@ -4,5 +4,6 @@ pub mod accounting;
 pub mod check;
 pub mod dead_letters;
 pub mod describe;
+pub mod erase;
 pub mod lists;
 pub mod status;

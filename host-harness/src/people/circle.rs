@@ -10,8 +10,8 @@ use rusqlite::Transaction;
 
 use super::consent::Consents;
 use super::fields::Wanted;
-use super::identity::{Resolution, Search};
-use super::tombstone;
+use super::identity::{PersonId, Resolution, Search};
+use super::{deletions, tombstone};
 use crate::contract::Person;
 use crate::store::StoreError;
 use crate::store::installations::DestinationId;
@@ -22,6 +22,8 @@ pub struct Circle {
     destination: DestinationId,
     /// Whether anybody was ever erased here; asked once.
     erasures: Option<bool>,
+    /// Whether anybody's contact was ever deleted; asked once.
+    deletions: Option<bool>,
     found: HashMap<String, Resolution>,
     /// Consent, to be read and merged.
     pub consents: Consents,
@@ -39,6 +41,7 @@ impl Circle {
         let mut circle = Self {
             destination,
             erasures: None,
+            deletions: None,
             found: HashMap::new(),
             consents: Consents::default(),
             wanted: Wanted::default(),
@@ -56,6 +59,31 @@ impl Circle {
             None => *self.erasures.insert(tombstone::any(tx, self.destination)?),
         };
         Ok(erasures && tombstone::is_erased(tx, self.destination, person)?)
+    }
+
+    /// As [`deletions::of`].
+    pub fn deleted_at(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: PersonId,
+    ) -> Result<Option<Millis>, StoreError> {
+        let deletions = match self.deletions {
+            Some(known) => known,
+            None => *self.deletions.insert(deletions::any(tx)?),
+        };
+        if deletions { deletions::of(tx, person) } else { Ok(None) }
+    }
+
+    /// As [`deletions::begin`].
+    pub fn delete(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: PersonId,
+        at: Millis,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        self.deletions = Some(true);
+        deletions::begin(tx, &mut self.wanted, person, at, now)
     }
 
     /// As [`super::identity::resolve`].

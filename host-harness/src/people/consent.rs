@@ -63,6 +63,25 @@ impl ConsentView {
     }
 }
 
+/// What holds for an address whoever has it. It outlives the person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restriction {
+    /// An opt-out that no newer explicit opt-in outweighs.
+    pub opted_out_at: Option<Millis>,
+    /// Why and since when the address must not be written to.
+    pub suppressed: Option<(SuppressionReason, Millis)>,
+}
+
+impl Restriction {
+    /// Both: the later opt-out, the stronger suppression.
+    pub fn join(self, other: Self) -> Self {
+        Self {
+            opted_out_at: self.opted_out_at.max(other.opted_out_at),
+            suppressed: strongest(self.suppressed, other.suppressed),
+        }
+    }
+}
+
 /// What one transaction knows about consent: read once, written once by [`Consents::flush`].
 #[derive(Default)]
 pub struct Consents(HashMap<(i64, Channel), Entry>);
@@ -133,6 +152,27 @@ impl Consents {
         let restrictions =
             Known { signal: theirs.signal.filter(opted_out), flag: theirs.flag.filter(opted_out), ..theirs };
         self.update(tx, into, channel, now, |known| known.join(&restrictions))?;
+        Ok(())
+    }
+
+    /// Gives a person what holds for an address that came to be theirs. Only their own newer explicit
+    /// opt-in outweighs it.
+    pub fn restrict(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: i64,
+        channel: Channel,
+        restriction: &Restriction,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        self.update(tx, person, channel, now, |known| {
+            if let Some(at) = restriction.opted_out_at {
+                known.say(ConsentStatus::OptedOut, ConsentBasis::Signal, at);
+            }
+            if let Some((reason, at)) = restriction.suppressed {
+                known.suppress(reason, at);
+            }
+        })?;
         Ok(())
     }
 
@@ -218,6 +258,18 @@ pub fn merge_suppression(
 /// What is known about a person on one channel.
 pub fn known(tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<ConsentView, StoreError> {
     Ok(load(tx, person, channel)?.view())
+}
+
+/// What would hold for the person's address of a channel without the person.
+pub(super) fn restriction(
+    tx: &Transaction<'_>,
+    person: i64,
+    channel: Channel,
+) -> Result<Restriction, StoreError> {
+    let known = load(tx, person, channel)?;
+    let view = known.view();
+    let opted_in = view.opted_in_at.is_some_and(|at| view.opt_in_outweighs(at));
+    Ok(Restriction { opted_out_at: view.opted_out_at.filter(|_| !opted_in), suppressed: known.suppressed })
 }
 
 /// Records that this host set the block at Brevo (`Some`), or lifted it (`None`).
@@ -379,7 +431,7 @@ fn status_text(status: ConsentStatus) -> &'static str {
     }
 }
 
-fn reason_from(text: &str) -> Result<SuppressionReason, StoreError> {
+pub(super) fn reason_from(text: &str) -> Result<SuppressionReason, StoreError> {
     match text {
         "hard-bounce" => Ok(SuppressionReason::HardBounce),
         "complaint" => Ok(SuppressionReason::Complaint),
@@ -387,7 +439,7 @@ fn reason_from(text: &str) -> Result<SuppressionReason, StoreError> {
     }
 }
 
-fn reason_text(reason: SuppressionReason) -> &'static str {
+pub(super) fn reason_text(reason: SuppressionReason) -> &'static str {
     match reason {
         SuppressionReason::HardBounce => "hard-bounce",
         SuppressionReason::Complaint => "complaint",

@@ -67,10 +67,7 @@ impl Wanted {
         offered: &BTreeMap<String, Value>,
         standing: &Standing,
     ) -> Result<Fold, StoreError> {
-        let desired = match self.0.entry(person) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(Desired::load(tx, person)?),
-        };
+        let desired = self.of(tx, person)?;
         let mut fold = Fold::default();
         for (name, value) in offered {
             let digest = Digest::of(&[value.to_string().as_bytes()]).hex();
@@ -95,6 +92,33 @@ impl Wanted {
             }
         }
         Ok(fold)
+    }
+
+    /// Forgets what the person should have been before a deletion, so that whatever is said of them
+    /// afterwards counts as new.
+    pub fn forget_before(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: PersonId,
+        at: Millis,
+    ) -> Result<(), StoreError> {
+        let desired = self.of(tx, person)?;
+        let before = desired.fields.len();
+        desired.fields.retain(|_, (standing, _)| standing.0 >= at);
+        desired.dirty |= desired.fields.len() < before;
+        Ok(())
+    }
+
+    /// When the newest of the person's fields was true; none where nothing is known.
+    pub fn newest(&mut self, tx: &Transaction<'_>, person: PersonId) -> Result<Option<Millis>, StoreError> {
+        Ok(self.of(tx, person)?.fields.values().map(|(standing, _)| standing.0).max())
+    }
+
+    fn of(&mut self, tx: &Transaction<'_>, person: PersonId) -> Result<&mut Desired, StoreError> {
+        Ok(match self.0.entry(person) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Desired::load(tx, person)?),
+        })
     }
 
     /// Writes what changed. Without it nothing of this is kept.

@@ -18,7 +18,7 @@
 use rusqlite::{Transaction, params};
 
 use super::consent::Consents;
-use super::memberships;
+use super::{deletions, memberships, tombstone};
 use crate::contract::{Alias, Person};
 use crate::registry::Channel;
 use crate::store::StoreError;
@@ -197,7 +197,7 @@ impl<'a, 't> Search<'a, 't> {
         Ok(())
     }
 
-    /// Whoever comes to share an address gets the opt-outs that hold for it.
+    /// Whoever comes to have an address gets the opt-outs that hold for it.
     fn own_address(&mut self, channel: Channel, address: &str, id: PersonId) -> Result<(), StoreError> {
         let kind = address_kind(channel);
         let holders = self.holders(kind, address)?.to_vec();
@@ -206,6 +206,10 @@ impl<'a, 't> Search<'a, 't> {
         }
         for other in holders {
             self.consents.absorb_restrictions(self.tx, id.0, other.0, channel, self.now)?;
+        }
+        // Of somebody who was erased.
+        if let Some(left) = tombstone::restriction(self.tx, self.destination, channel, address)? {
+            self.consents.restrict(self.tx, id.0, channel, &left, self.now)?;
         }
         self.own(kind, address, id)
     }
@@ -239,6 +243,7 @@ impl<'a, 't> Search<'a, 't> {
             tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
             tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
             memberships::absorb(tx, id, other)?;
+            deletions::absorb(tx, id, other)?;
             outbox::release_held(tx, id.0, now)?;
         }
         Ok(())
@@ -282,6 +287,50 @@ fn alias_kind(kind: &str) -> String {
 /// Whether the person is known to have a contact at Brevo.
 pub fn is_at_brevo(tx: &Transaction<'_>, id: PersonId) -> Result<bool, StoreError> {
     Ok(tx.prepare_cached("SELECT 1 FROM person WHERE id = ?1 AND presence = 1")?.exists([id.0])?)
+}
+
+/// E-mail addresses that nobody but that person has.
+pub fn own_emails(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    id: PersonId,
+) -> Result<Vec<String>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT value FROM identity WHERE person = ?1 AND kind = ?2 ORDER BY value")?;
+    let all: Vec<String> =
+        statement.query_map(params![id.0, EMAIL], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut own = Vec::with_capacity(all.len());
+    for email in all {
+        if !belongs_to_others(tx, destination, id, &email)? {
+            own.push(email);
+        }
+    }
+    Ok(own)
+}
+
+/// True where anybody else has the e-mail address.
+pub fn belongs_to_others(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    id: PersonId,
+    email: &str,
+) -> Result<bool, StoreError> {
+    Ok(holders(tx, destination, EMAIL, email)?.iter().any(|holder| *holder != id))
+}
+
+/// Everyone who has a name, without learning it: the external id, else the e-mail address, else the
+/// phone number.
+pub fn find(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    person: &Person,
+) -> Result<Vec<PersonId>, StoreError> {
+    match (&person.external_id, &person.email, &person.phone) {
+        (Some(external_id), _, _) => holders(tx, destination, EXTERNAL_ID, external_id),
+        (None, Some(email), _) => holders(tx, destination, EMAIL, &email_key(email)),
+        (None, None, Some(phone)) => holders(tx, destination, PHONE, phone),
+        (None, None, None) => Ok(Vec::new()),
+    }
 }
 
 /// Everyone else who has an address in common with a person on a channel.

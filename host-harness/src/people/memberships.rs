@@ -11,6 +11,7 @@
 //! | somebody who was never at Brevo becomes part of another person | their memberships do too; for a list that both have, the newest word holds |
 //! | an alias moves from one person to another, and both stay | memberships stay with whom they were delivered for; the next word under the alias is about its new owner, and a full run finds who is absent |
 //! | a word names only an address that several people have | quarantined: it can't be said whose membership it is |
+//! | a person is deleted | nothing that was said before makes them a member of anything; a newer word does |
 //! | a person is erased | their memberships go; later words about them are refused |
 
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
@@ -214,6 +215,32 @@ pub fn absorb(tx: &Transaction<'_>, into: PersonId, from: PersonId) -> Result<()
         put(tx, list, &joined)?;
     }
     forget(tx, from)
+}
+
+/// The person was deleted: they are a member of nothing that was said up to then. A newer word counts.
+pub fn leave_all(tx: &Transaction<'_>, person: PersonId, at: Millis) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE membership SET wanted = 0, at = ?2, rank = 255 WHERE person = ?1 AND at <= ?2",
+    )?
+    .execute(params![person.0, at])?;
+    Ok(())
+}
+
+/// Brevo's numbers of the lists that the person is to be in.
+pub fn wanted_at_brevo(tx: &Transaction<'_>, person: PersonId) -> Result<Vec<i64>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT list.brevo_id FROM membership JOIN list ON list.id = membership.list
+         WHERE membership.person = ?1 AND membership.wanted = 1 AND list.brevo_id IS NOT NULL",
+    )?;
+    let rows = statement.query_map([person.0], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// It is proven that the person is in none of the lists that they are not to be in.
+pub(crate) fn set_all_left(tx: &Transaction<'_>, person: PersonId) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE membership SET delivered = 0 WHERE person = ?1 AND wanted = 0")?
+        .execute([person.0])?;
+    Ok(())
 }
 
 /// Forgets a person.

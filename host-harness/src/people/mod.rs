@@ -2,6 +2,7 @@
 
 pub mod circle;
 pub mod consent;
+pub mod deletions;
 pub mod fields;
 pub mod identity;
 pub mod memberships;

@@ -10,9 +10,10 @@ use rusqlite::Transaction;
 use serde_json::Value;
 
 use super::Installed;
-use super::membership;
+use super::{deletion, membership};
 use crate::contract::{Action, Person, Provenance, Record, Subject};
 use crate::people::circle::Circle;
+use crate::people::deletions;
 use crate::people::fields::{self, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
 use crate::registry::{About, Channel, ConsentStatus, Inadmissible, Payload};
@@ -253,7 +254,13 @@ fn admit_one(
     let mut state = State::Waiting;
     let mut code = None;
     let mut list = None;
+    // What happened before the person was deleted has no effect any more.
+    let deleted = circle.deleted_at(tx, id)?.is_some_and(|deleted| at < deleted);
     match payload {
+        Payload::UpsertContact(_) | Payload::JoinList(_) if deleted => {
+            admitted.lost += 1;
+            return Ok(());
+        }
         Payload::UpsertContact(upsert) => {
             let fold = fold(tx, circle, admission, id, person, &upsert.attributes)?;
             admitted.lost += fold.lost;
@@ -278,8 +285,20 @@ fn admit_one(
         | Payload::SendEmail(_)
         | Payload::SendSms(_)
         | Payload::AddNote(_)
-        | Payload::CreateTask(_) => (state, code) = old_or_waiting(admission, action, payload),
-        Payload::DeleteContact(_) => {}
+        | Payload::CreateTask(_) => {
+            (state, code) = match deleted {
+                true => (State::Refused, Some(deletions::PERSON_DELETED)),
+                false => old_or_waiting(admission, action, payload),
+            }
+        }
+        Payload::DeleteContact(delete) => {
+            let Some(called) = deletion::called_for(tx, circle, admission, id, delete)? else {
+                admitted.lost += 1;
+                return Ok(());
+            };
+            (state, code) = (called.state, called.code);
+            text = serde_json::to_string(&called.delete).map_err(|_| StoreError::Unreadable("payload"))?;
+        }
         // About things only; checked before.
         Payload::TriggerCampaign(_) | Payload::UpsertProduct(_) | Payload::UpsertObject(_) => return Ok(()),
         Payload::JoinList(to) | Payload::LeaveList(to) => {

@@ -7,6 +7,7 @@
 mod admit;
 mod ahead;
 mod commit;
+mod deletion;
 mod keys;
 mod membership;
 mod pages;

@@ -39,16 +39,42 @@ pub fn insert(
     Ok(tx.last_insert_rowid())
 }
 
-/// One record of a batch.
+/// One record of a batch; none where it is no longer kept, or was blanked.
 pub fn get(tx: &Transaction<'_>, batch: i64, position: usize) -> Result<Option<Kept>, StoreError> {
-    let blob: Option<Vec<u8>> =
-        tx.query_row("SELECT records FROM batch WHERE id = ?1", [batch], |row| row.get(0)).optional()?;
-    let Some(blob) = blob else { return Ok(None) };
-    let mut records = unpack(&blob)?;
-    Ok((position < records.len()).then(|| records.swap_remove(position)))
+    let mut records = all(tx, batch)?;
+    Ok(if position < records.len() { records.swap_remove(position) } else { None })
 }
 
-fn pack(records: &[Kept]) -> Result<Vec<u8>, StoreError> {
+/// Blanks every record that `gone` names; the others keep their places. Returns how many it were.
+pub fn blank(
+    tx: &Transaction<'_>,
+    batch: i64,
+    mut gone: impl FnMut(&Record) -> Result<bool, StoreError>,
+) -> Result<usize, StoreError> {
+    let mut records = all(tx, batch)?;
+    let mut blanked = 0;
+    for place in &mut records {
+        if let Some(kept) = place
+            && gone(&kept.record)?
+        {
+            *place = None;
+            blanked += 1;
+        }
+    }
+    if blanked > 0 {
+        tx.prepare_cached("UPDATE batch SET records = ?2 WHERE id = ?1")?
+            .execute(params![batch, pack(&records)?])?;
+    }
+    Ok(blanked)
+}
+
+fn all(tx: &Transaction<'_>, batch: i64) -> Result<Vec<Option<Kept>>, StoreError> {
+    let blob: Option<Vec<u8>> =
+        tx.query_row("SELECT records FROM batch WHERE id = ?1", [batch], |row| row.get(0)).optional()?;
+    blob.map_or(Ok(Vec::new()), |blob| unpack(&blob))
+}
+
+fn pack<T: Serialize>(records: &[T]) -> Result<Vec<u8>, StoreError> {
     let unreadable = |_| StoreError::Unreadable("batch");
     let json = serde_json::to_vec(records).map_err(|_| StoreError::Unreadable("batch"))?;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -56,7 +82,8 @@ fn pack(records: &[Kept]) -> Result<Vec<u8>, StoreError> {
     encoder.finish().map_err(unreadable)
 }
 
-fn unpack(blob: &[u8]) -> Result<Vec<Kept>, StoreError> {
+/// A blanked record is `null`.
+fn unpack(blob: &[u8]) -> Result<Vec<Option<Kept>>, StoreError> {
     let mut json = Vec::new();
     GzDecoder::new(blob).read_to_end(&mut json).map_err(|_| StoreError::Unreadable("batch"))?;
     serde_json::from_slice(&json).map_err(|_| StoreError::Unreadable("batch"))

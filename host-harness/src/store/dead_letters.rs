@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::StoreError;
 use super::outbox::{self, Action, State, Transition};
+use crate::registry::names::DELETE_CONTACT;
 use crate::world::Millis;
 
 /// Who has to act.
@@ -204,6 +205,15 @@ pub fn close_parts(tx: &Transaction<'_>, journal: i64, now: Millis) -> Result<us
     Ok(tx.prepare_cached(sql)?.execute(params![journal, now])?)
 }
 
+/// Closes the open letter about an action that there is nothing to do about any more.
+pub fn resolve_action(tx: &Transaction<'_>, action: i64, now: Millis) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE dead_letter SET state = 'resolved', closed_at = ?2 WHERE state = 'open' AND action = ?1",
+    )?
+    .execute(params![action, now])?;
+    Ok(())
+}
+
 /// Closes the letters about a thing of an account that is well again.
 pub fn resolve_about(
     tx: &Transaction<'_>,
@@ -217,6 +227,21 @@ pub fn resolve_about(
                (SELECT id FROM installation WHERE destination = ?1)",
     )?
     .execute(params![destination, about, now])?;
+    Ok(())
+}
+
+/// Closes the letters about a thing of an installation that an operator gave a word about.
+pub fn resolve_about_of(
+    tx: &Transaction<'_>,
+    installation: i64,
+    about: &str,
+    now: Millis,
+) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE dead_letter SET state = 'resolved', closed_at = ?3
+         WHERE state = 'open' AND pointer = ?2 AND installation = ?1",
+    )?
+    .execute(params![installation, about, now])?;
     Ok(())
 }
 
@@ -300,7 +325,8 @@ fn reopen(
         to: State::Waiting,
         due_at: Some(now),
         code: None,
-        intent: Some("{}"),
+        // An erasure has forgotten everything but what is left to do.
+        intent: (action.name != DELETE_CONTACT).then_some("{}"),
     };
     outbox::step(tx, &transition)?;
     tx.prepare_cached("UPDATE action SET attempts = 0 WHERE id = ?1")?.execute([action.id])?;

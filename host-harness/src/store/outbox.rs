@@ -91,7 +91,7 @@ impl State {
     }
 }
 
-/// Codes of [`State::Held`] that end when consent or the contact becomes known.
+/// Codes of [`State::Held`]: what is waited for.
 pub mod held {
     /// The person is not at Brevo and their consent is unknown (design rule 8).
     pub const CONSENT_UNKNOWN: &str = "consent-unknown";
@@ -104,6 +104,10 @@ pub mod held {
     pub const BASELINE_UNCONFIRMED: &str = "baseline-unconfirmed";
     /// Its list can't be delivered to until an operator's word.
     pub const LIST_STOPPED: &str = "list-stopped";
+    /// More deletes came within a day than may be done without an operator's word (design rule 9).
+    pub const DELETES_CAPPED: &str = "deletes-capped";
+    /// A delete that is older than what is known of the person since, or whose time can't be trusted.
+    pub const DELETE_OUTDATED: &str = "delete-outdated";
 }
 
 /// Code of a parked action that may have reached Brevo and is read back when due.

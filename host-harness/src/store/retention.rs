@@ -7,7 +7,8 @@
 //! | `journal` | done: 7 days (the vendor's retries end after minutes); failed: 90 days |
 //! | `batch` | 90 days, longer while an open action or dead letter points to it |
 //! | `dead_letter` | open: for ever; closed: 90 days |
-//! | `state`, `person`, `identity`, `consent`, `membership`, `tombstone` | for ever: they are the current truth |
+//! | `state`, `person`, `identity`, `consent`, `membership`, `deletion`, `tombstone` | for ever: they are the current truth |
+//! | `erasure` | until the next `people::tombstone::sweep`, which blanks what closed actions, batches and dead letters still hold of erased people |
 //! | `installation`, `destination`, `list`, `cursor`, `job`, `kv`, `tally`, `rate`, `host` | for ever: bounded by what is installed |
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod benchmarks;
+mod erasing;
 
 use bench::{Bench, CANARY};
 use serde_json::{Value, json};

@@ -426,7 +426,7 @@ fn d18_whoever_was_erased_joins_nothing_any_more() {
     lists
         .host
         .store
-        .write::<_, StoreError>(|tx| tombstone::erase(tx, destination, PersonId(1), START))
+        .write::<_, StoreError>(|tx| tombstone::erase(tx, destination, PersonId(1), &[], START))
         .unwrap();
     lists.live("e1", &[], &people(&["a"]));
     lists.live("e2", &people(&["a"]), &[]);

@@ -362,7 +362,9 @@ pub fn profile() -> Profile {
         targets: Targets {
             attributes: ["A", "B", "C"]
                 .map(|name| AttributeTarget { name: name.into(), kind: AttributeType::Text, create: true })
-                .to_vec(),
+                .into_iter()
+                .chain([AttributeTarget { name: "GONE_ON".into(), kind: AttributeType::Date, create: true }])
+                .collect(),
             events: vec!["bought".into()],
             event_prefix: None,
         },

@@ -374,7 +374,7 @@ fn erased_people_stay_erased() {
     bench.mailable(&ada());
     let waiting = bench.upsert(&ada(), json!({ "FIRSTNAME": "Ada" }));
     let id = bench.person_id(&ada());
-    bench.store.write(|tx| tombstone::erase(tx, DestinationId(1), PersonId(id), bench.now())).unwrap();
+    bench.store.write(|tx| tombstone::erase(tx, DestinationId(1), PersonId(id), &[], bench.now())).unwrap();
     bench.assert_end(waiting, State::Refused, "person-erased");
     let again = bench.upsert(&ada(), json!({ "FIRSTNAME": "Ada" }));
     let event = bench.event(&ada(), "seen");

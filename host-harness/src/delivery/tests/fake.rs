@@ -85,6 +85,8 @@ pub struct State {
     pub joins: Vec<(i64, i64)>,
     /// Fewest members that a list had after somebody left it.
     pub fewest: BTreeMap<i64, usize>,
+    /// Addresses that mails were sent to.
+    pub mail_logs: BTreeSet<String>,
     /// The answers of adding and removing have no envelope.
     pub bare: bool,
     /// (label, body) of everything that arrived.
@@ -309,6 +311,17 @@ impl State {
                 Some(id) => self.update(id, body),
                 None => missing(),
             },
+            ("DELETE", ["contacts", id]) => match self.find(id, query) {
+                Some(id) => {
+                    self.contacts.remove(&id);
+                    (204, Value::Null)
+                }
+                None => missing(),
+            },
+            ("DELETE", ["smtp", "log", email]) => match self.mail_logs.remove(&decode(email)) {
+                true => (204, Value::Null),
+                false => (404, json!({ "code": "document_not_found", "message": "Message ID not found" })),
+            },
             ("POST", ["events"]) => match self.event(body) {
                 Ok(event) => {
                     self.events.push(event);
@@ -480,7 +493,7 @@ impl State {
     }
 
     fn update(&mut self, id: i64, body: &Value) -> (u16, Value) {
-        only_keys(body, &["ext_id", "attributes", "emailBlacklisted", "smsBlacklisted"]);
+        only_keys(body, &["ext_id", "attributes", "emailBlacklisted", "smsBlacklisted", "unlinkListIds"]);
         let mut contact = self.contacts[&id].clone();
         let old_email = contact.email.clone();
         if let Some(ext_id) = body["ext_id"].as_str() {
@@ -494,6 +507,9 @@ impl State {
         }
         if let Some(blocked) = body["smsBlacklisted"].as_bool() {
             contact.sms_blocked = blocked;
+        }
+        for list in body["unlinkListIds"].as_array().into_iter().flatten() {
+            contact.lists.remove(&list.as_i64().unwrap());
         }
         if let Some(error) = self.write(Some(id), &mut contact, &body["attributes"]) {
             return error;

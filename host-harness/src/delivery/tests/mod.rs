@@ -11,6 +11,7 @@ mod backfill;
 mod budget;
 mod consents;
 mod contacts;
+mod deletes;
 mod events;
 mod faults;
 mod imports;
