@@ -250,6 +250,16 @@ pub fn classify(answer: &HttpResponse) -> Problem {
     Problem { status: answer.status, kind }
 }
 
+/// Brevo's code, empty where there is none.
+pub(super) fn code(answer: &HttpResponse) -> String {
+    serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().code
+}
+
+/// Brevo's sentence in lower case, to be matched and never kept.
+pub(super) fn message(answer: &HttpResponse) -> String {
+    serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().message.to_lowercase()
+}
+
 fn identifiers(body: &Body, message: &str) -> Vec<Identifier> {
     let named: Vec<String> = match body.metadata.duplicate_identifiers.as_slice() {
         [] => message.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect(),

@@ -3,10 +3,13 @@
 
 pub mod account;
 pub mod attributes;
+pub mod campaigns;
 pub mod contacts;
 pub mod errors;
 pub mod events;
 pub mod imports;
 pub mod lists;
 pub mod mail_log;
+pub mod mails;
+pub mod texts;
 pub mod windows;

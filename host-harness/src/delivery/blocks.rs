@@ -101,7 +101,7 @@ impl Delivery {
     }
 
     /// The contact as it is right now, with consent as it is known right now.
-    fn present(&self, work: &mut Work) -> Result<Present, Stop> {
+    pub(super) fn present(&self, work: &mut Work) -> Result<Present, Stop> {
         let at_brevo = work.person.contact();
         let known = match at_brevo {
             Some(id) => self.get_contact(Name::Id(id))?,
@@ -129,7 +129,7 @@ impl Delivery {
 }
 
 /// Where a person's contact is.
-enum Present {
+pub(super) enum Present {
     Theirs(Box<Contact>),
     SomebodyElses(Box<Contact>),
     /// Not at Brevo: everything travels with the call that creates them.

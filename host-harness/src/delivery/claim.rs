@@ -401,14 +401,17 @@ impl Delivery {
         self.opens_for(family, class, now).is_none()
     }
 
-    /// Past `not-after` nothing is done any more, whether it waited or was held (design rule 7).
+    /// Past `not-after` nothing is done any more, whether it waited or was held (design rule 7). What
+    /// may have reached somebody is not called expired: it is looked for first.
     fn expire(&self, tx: &Transaction<'_>, now: Millis) -> Result<usize, StoreError> {
         Ok(tx
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "UPDATE action SET state = 6, code = 'too-old', due_at = NULL WHERE id IN (
                     SELECT id FROM action WHERE destination = ?1 AND state IN (0, 8)
-                       AND not_after IS NOT NULL AND not_after < ?2 LIMIT ?3)",
-            )?
+                       AND not_after IS NOT NULL AND not_after < ?2
+                       AND NOT (name IN ('{SEND_EMAIL}', '{SEND_SMS}', '{TRIGGER_CAMPAIGN}')
+                                AND coalesce(json_extract(intent, '$.sent'), 0)) LIMIT ?3)",
+            ))?
             .execute(params![self.options.destination.0, now, EXPIRE as i64])?)
     }
 

@@ -291,7 +291,7 @@ impl Delivery {
 }
 
 /// The call may or may not have been carried out.
-fn is_unknown(stop: &Stop) -> bool {
+pub(super) fn is_unknown(stop: &Stop) -> bool {
     match stop {
         Stop::NoAnswer => true,
         Stop::Problem(problem, _) => {

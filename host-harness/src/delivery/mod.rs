@@ -11,6 +11,7 @@
 //! | blocks | `blocks` |
 //! | events, one or many; reading them back | `track`, `reconcile` |
 //! | joins and leaves; finding or making their list | `lists`, `place` |
+//! | mails, texts, campaigns; what they share | `mail`, `text`, `campaign`, `send` |
 //! | actions about things | `thing` |
 //! | many contacts in one call | `import` |
 //! | what an end means for the outbox | `outcome` |
@@ -32,6 +33,7 @@ mod place;
 mod products;
 mod reconcile;
 mod schema;
+mod send;
 mod text;
 mod thing;
 mod track;

@@ -236,6 +236,11 @@ impl Delivery {
         now: Millis,
     ) -> Result<(), StoreError> {
         let mut intent = Intent::read(action.intent.as_deref())?;
+        // Of these it is written down whether a request left.
+        if super::send::is_send(action) {
+            let end = self.interrupted_send(action, &mut intent, now);
+            return self.end(tx, action, State::InFlight, &end, Some(&intent), now);
+        }
         let once = is_done_once(action);
         (intent.look, intent.sent) = (intent.look || once, intent.sent || once);
         let end = if once {
@@ -390,7 +395,7 @@ pub(super) fn address_denied() -> Letter {
     }
 }
 
-fn interrupted() -> Letter {
+pub(super) fn interrupted() -> Letter {
     Letter {
         code: "delivery-interrupted",
         actor: Actor::Operator,

@@ -141,7 +141,7 @@ impl Delivery {
 
 const BATCH_REFUSED: &str = "batch-refused";
 
-fn is_too_old(action: &Action, now: Millis) -> bool {
+pub(super) fn is_too_old(action: &Action, now: Millis) -> bool {
     action.not_after.is_some_and(|deadline| deadline < now)
 }
 

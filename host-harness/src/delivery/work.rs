@@ -55,9 +55,15 @@ pub(super) struct Intent {
     /// A look at the contact comes before the next join or leave.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub look: bool,
-    /// The join was sent, and may have been carried out.
+    /// The join, mail, text or campaign was sent, and may have been carried out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sent: bool,
+    /// When the first request left that may have sent the mail, text or campaign; host time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Millis>,
+    /// How often looking for it at Brevo failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed_looks: u32,
     /// How often it was sent again after its absence was proven.
     #[serde(skip_serializing_if = "is_zero")]
     pub resends: u32,

@@ -17,6 +17,12 @@ use super::identity::PersonId;
 use crate::store::{Digest, StoreError};
 use crate::world::Millis;
 
+/// The field that is a person's e-mail address. Addresses compete like attributes do, and `@` can't
+/// start an attribute's name.
+pub const EMAIL: &str = "@email";
+/// The field that is a person's phone number.
+pub const PHONE: &str = "@phone";
+
 /// Ranks below this one are of attributes that rode along on something else, an event for instance.
 const READ_ITSELF: u8 = 16;
 
@@ -70,7 +76,7 @@ impl Wanted {
         let desired = self.of(tx, person)?;
         let mut fold = Fold::default();
         for (name, value) in offered {
-            let digest = Digest::of(&[value.to_string().as_bytes()]).hex();
+            let digest = digest_of(value);
             match desired.fields.get_mut(name) {
                 Some((current, _)) if *standing < *current => {
                     fold.lost += 1;
@@ -133,6 +139,23 @@ impl Wanted {
         }
         Ok(())
     }
+}
+
+/// Which of these spellings is what the person's field should be; none where it is none of them, or
+/// nothing is known of the field.
+pub fn current<'a>(
+    tx: &Transaction<'_>,
+    person: PersonId,
+    field: &str,
+    spellings: &'a [String],
+) -> Result<Option<&'a String>, StoreError> {
+    let desired = Desired::load(tx, person)?;
+    let Some((_, known)) = desired.fields.get(field) else { return Ok(None) };
+    Ok(spellings.iter().find(|text| digest_of(&Value::String((*text).clone())) == *known))
+}
+
+fn digest_of(value: &Value) -> String {
+    Digest::of(&[value.to_string().as_bytes()]).hex()
 }
 
 impl Desired {

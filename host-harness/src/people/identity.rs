@@ -79,6 +79,15 @@ pub fn names_of(tx: &Transaction<'_>, id: PersonId) -> Result<Person, StoreError
     Ok(person)
 }
 
+/// Every address of a person on a channel, the one that was learned last first.
+pub fn addresses_of(tx: &Transaction<'_>, id: PersonId, channel: Channel) -> Result<Vec<String>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT value FROM identity WHERE person = ?1 AND kind = ?2 ORDER BY at DESC, value",
+    )?;
+    let rows = statement.query_map(params![id.0, address_kind(channel)], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Lower-cased, as Brevo compares addresses. The local part is the mailbox owner's business, but
 /// Brevo treats addresses that differ in case as one contact.
 pub fn email_key(email: &str) -> String {

@@ -14,7 +14,7 @@ use super::{deletion, membership};
 use crate::contract::{Action, Person, Provenance, Record, Subject};
 use crate::people::circle::Circle;
 use crate::people::deletions;
-use crate::people::fields::{self, Standing};
+use crate::people::fields::{self, EMAIL, PHONE, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
 use crate::registry::{About, Channel, ConsentStatus, Inadmissible, Payload};
 use crate::store::acceptance::TrustedTime;
@@ -351,10 +351,8 @@ pub(super) fn old_news(admission: &Admission<'_>) -> bool {
     !admission.time.trusted && admission.record.provenance != Provenance::Live
 }
 
-// Addresses compete like attributes do; `@` can't start an attribute's name.
+/// Competes like the addresses do.
 const EXTERNAL_ID: &str = "@external-id";
-const EMAIL: &str = "@email";
-const PHONE: &str = "@phone";
 
 fn fold(
     tx: &Transaction<'_>,

@@ -534,6 +534,14 @@ pub(crate) fn take(tx: &Transaction<'_>, id: i64, now: Millis) -> Result<(), Sto
     if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
 
+/// Writes down how far an action in flight has come, before the next call.
+pub(crate) fn progress(tx: &Transaction<'_>, id: i64, intent: &str) -> Result<(), StoreError> {
+    let changed = tx
+        .prepare_cached("UPDATE action SET intent = ?2 WHERE id = ?1 AND state = 1")?
+        .execute(params![id, intent])?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
 #[cfg(test)]
 #[path = "outbox_tests.rs"]
 mod tests;

@@ -69,6 +69,13 @@ pub struct SeenEvent {
     pub at: i64,
 }
 
+/// A mail that Brevo sent.
+#[derive(Clone, Debug)]
+pub struct SeenMail {
+    pub key: String,
+    pub to: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct SeenContact {
     pub ext_id: Option<String>,
@@ -82,6 +89,7 @@ pub struct SeenContact {
 pub struct Observed {
     pub contacts: Vec<SeenContact>,
     pub events: Vec<SeenEvent>,
+    pub mails: Vec<SeenMail>,
     /// External ids of the members.
     pub lists: BTreeMap<String, BTreeSet<String>>,
     pub resubscriptions: Vec<Resubscription>,
@@ -115,6 +123,7 @@ pub fn compare(history: &History, expected: &Expected, observed: &Observed) -> V
     };
     found.contacts();
     found.events();
+    found.mails();
     found.lists();
     found.on_the_way();
     found.letters();
@@ -264,6 +273,41 @@ impl Comparison<'_> {
         (first.at != at).then(|| (Class::Misordered, format!("event {key} has another date")))
     }
 
+    fn mails(&mut self) {
+        // A mail whose outcome can't be proven waits for an operator.
+        let mut unproven = match self.history.has_trouble() {
+            true => self.observed.letters.get("outcome-unproven").copied().unwrap_or(0),
+            false => 0,
+        };
+        let mut notes = Vec::new();
+        for (key, wanted) in &self.expected.mails {
+            let seen: Vec<&SeenMail> = self.observed.mails.iter().filter(|mail| mail.key == *key).collect();
+            let what = format!("mail {key} of {}", wanted.person);
+            match seen.as_slice() {
+                [] if wanted.never || wanted.perhaps => {}
+                [] if unproven > 0 => unproven -= 1,
+                [] => notes.push((Class::Lost, what)),
+                [_] if wanted.never => notes.push((Class::Unasked, what)),
+                [one] if !self.expected.contacts[wanted.person].emails.contains(&one.to) => {
+                    notes.push((Class::Unasked, format!("{what} went to somebody else")));
+                }
+                [_] => {}
+                all => notes.push((Class::Doubled, format!("{what}, {} times", all.len()))),
+            }
+        }
+        let known = |mail: &&SeenMail| !self.expected.mails.contains_key(&mail.key);
+        notes.extend(
+            self.observed
+                .mails
+                .iter()
+                .filter(known)
+                .map(|mail| (Class::Unasked, format!("mail {}", mail.key))),
+        );
+        for (class, what) in notes {
+            self.note(class, what);
+        }
+    }
+
     fn lists(&mut self) {
         for (list, wanted) in &self.expected.lists {
             let nobody = BTreeSet::new();
@@ -310,6 +354,7 @@ impl Comparison<'_> {
             let expected = match code.as_str() {
                 "address-shared" => self.history.shared.is_some(),
                 "suppressed" | "block-not-ours" => true,
+                "outcome-unproven" => self.history.has_trouble() && !self.expected.mails.is_empty(),
                 _ => false,
             };
             if !expected {

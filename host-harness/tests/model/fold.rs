@@ -40,8 +40,19 @@ pub struct Due {
     pub never: bool,
 }
 
+/// A mail that a rule sends.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    pub person: usize,
+    pub never: bool,
+    /// Whether the person may be written to at all depends on when it was to be sent.
+    pub perhaps: bool,
+}
+
 #[derive(Clone, Debug)]
 pub struct Expected {
+    /// By the event's number.
+    pub mails: BTreeMap<String, Mail>,
     pub contacts: Vec<Contact>,
     /// By the source's id.
     pub events: BTreeMap<String, Due>,
@@ -59,7 +70,7 @@ pub fn key(n: usize, event: &Event) -> String {
     }
 }
 
-/// Under which id the event that a rule makes of it is found.
+/// Under which id the event or the mail that a rule makes of it is found.
 pub fn echo(n: usize) -> String {
     format!("echo-{n}")
 }
@@ -103,7 +114,7 @@ pub fn fold(history: &History) -> Expected {
             contact(history, person, &stand)
         })
         .collect::<Vec<_>>();
-    let mut events = BTreeMap::new();
+    let (mut events, mut mails) = (BTreeMap::new(), BTreeMap::new());
     for (n, event) in history.events.iter().enumerate() {
         let due = Due {
             person: event.person,
@@ -115,11 +126,19 @@ pub fn fold(history: &History) -> Expected {
             events.insert(key(n, event), due.clone());
         }
         if event.code == Code::View {
-            events.insert(echo(n), due);
+            events.insert(echo(n), due.clone());
+        }
+        if event.code == Code::Order {
+            let person = event.person;
+            let shares = history.shared.is_some_and(|(one, other)| [one, other].contains(&person));
+            let foreign_block = history.existing == Some((person, true));
+            let erased = contacts[person].presence == Presence::Erased;
+            let perhaps = stands[person].suppressed || shares || foreign_block || erased;
+            mails.insert(echo(n), Mail { person, never: due.never, perhaps });
         }
     }
     let (lists, words) = lists(history, &contacts);
-    Expected { contacts, events, lists, words }
+    Expected { contacts, events, mails, lists, words }
 }
 
 /// What is told of a person. Of a visitor nothing is known but an id that every visitor has.

@@ -59,8 +59,11 @@ pub const MAX_AGE_S: i64 = 10 * 86_400;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
+    /// A rule makes another event of it.
     View,
     Open,
+    /// A rule sends a mail for it.
+    Order,
     Changed,
     /// An explicit opt-out.
     OptOut,
@@ -320,8 +323,9 @@ impl Maker {
 
     fn one(&mut self, person: usize, at: Moment) {
         match self.random.below(100) {
-            0..=19 => self.event(person, at, Code::View, Names::Whole),
-            20..=27 => self.event(person, at, Code::Open, Names::Whole),
+            0..=14 => self.event(person, at, Code::View, Names::Whole),
+            15..=18 => self.event(person, at, Code::Open, Names::Whole),
+            19..=27 => self.event(person, at, Code::Order, Names::Whole),
             28..=46 => {
                 self.change(person);
                 self.event(person, at, Code::Changed, Names::Whole);

@@ -14,7 +14,7 @@ use host_harness::store::{Store, StoreError, installations, outbox};
 use serde_json::{Value, json};
 use stand_ins::moengage::User;
 
-use super::compare::{FOREIGN, Observed, SeenContact, SeenEvent, ext_id};
+use super::compare::{FOREIGN, Observed, SeenContact, SeenEvent, SeenMail, ext_id};
 use super::history::{Chunk, Code, Event, History, LISTS, Names, Profile, Row, Step, rule};
 use super::proxy::{Proxy, Tamper};
 use super::sources::*;
@@ -45,6 +45,12 @@ fn setting() -> Setting {
             },
             "deletes": { "delete_behavior": "hard", "on": ["ACCOUNT_CLOSED"] },
             "rules": [{
+                "name": "order",
+                "triggers": [{ "event": "moengage_order_placed" }],
+                "actions": [{ "brevo/send-email": {
+                    "template_id": 101, "params": { "of": "{{ event.n }}" }, "even_if_opted_out": true, "not_after": "10d"
+                } }]
+            }, {
                 "name": "echo",
                 "triggers": [{ "event": "moengage_viewed_product" }],
                 "actions": [{
@@ -216,6 +222,7 @@ impl Play<'_> {
         let person = event.person;
         let (code, name) = match event.code {
             Code::View => ("VIEWED_PRODUCT", "Viewed product"),
+            Code::Order => ("ORDER_PLACED", "Order placed"),
             Code::Open => ("MOE_EMAIL_OPEN", "Email Opened"),
             Code::Changed => ("PROFILE_CHANGED", "Profile changed"),
             Code::OptOut => ("MOE_EMAIL_UNSUBSCRIBE", "Email Unsubscribed"),
@@ -315,10 +322,15 @@ impl Play<'_> {
             of: event.contact_id.and_then(of),
             at: event.date.div_euclid(1_000),
         });
+        let mails = brevo.mails().into_iter().map(|mail| SeenMail {
+            key: text(mail.params.get("of")).unwrap_or_default(),
+            to: mail.recipient,
+        });
         let members =
             |list: i64| brevo.list_members(list).into_iter().map(|one| one.ext_id.unwrap_or_default());
         Observed {
             events: events.collect(),
+            mails: mails.collect(),
             lists: brevo
                 .lists()
                 .into_iter()

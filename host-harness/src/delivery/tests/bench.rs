@@ -271,36 +271,61 @@ impl Bench {
         at: Option<Millis>,
         not_after: Option<Millis>,
     ) -> i64 {
-        let id = self.person_id(person);
+        self.admit_with(name, &Subject::Person(person.clone()), payload, |new| {
+            (new.occurred_at, new.not_after) = (at, not_after);
+        })
+    }
+
+    /// A mail, text or campaign that may be sent within a day.
+    pub fn send(&self, name: &str, subject: &Subject, payload: Value) -> i64 {
+        let at = self.now();
+        self.admit_with(name, subject, payload, |new| {
+            (new.occurred_at, new.not_after) = (Some(at), Some(at + 24 * 60 * MINUTE));
+        })
+    }
+
+    /// An action as a unit's commit would admit it, with what a test changes of it.
+    pub fn admit_with(
+        &self,
+        name: &str,
+        about: &Subject,
+        payload: Value,
+        change: impl for<'a> FnOnce(&mut NewAction<'a>),
+    ) -> i64 {
+        let (person, thing) = match about {
+            Subject::Person(person) => (Some(self.person_id(person)), None),
+            Subject::Object((kind, key)) => (None, Some(Digest::of(&[kind.as_bytes(), key.as_bytes()]))),
+        };
         let number = self.effects.fetch_add(1, Ordering::SeqCst);
         let effect = Digest::of(&[b"effect", &number.to_le_bytes()]);
-        let subject = serde_json::to_string(&Subject::Person(person.clone())).unwrap();
+        let subject = serde_json::to_string(about).unwrap();
         let payload = payload.to_string();
         crate::registry::Payload::parse(name, &payload).unwrap();
-        let new = NewAction {
+        let mut new = NewAction {
             installation: 1,
             destination: 1,
-            person: Some(id),
+            person,
             subject: &subject,
             effect,
             name,
             payload: &payload,
-            occurred_at: at,
+            occurred_at: None,
             received_at: self.now(),
             rank: 0,
             // Later admissions win ties, so that tests read naturally.
             observation: Digest(u128::from(number).to_be_bytes()),
             not_before: None,
-            not_after,
+            not_after: None,
             coalesce_key: None,
             list: None,
-            thing: None,
+            thing,
             class: Class::of(name, false, false),
             batch: 1,
             position: number as i64,
             state: State::Waiting,
             code: None,
         };
+        change(&mut new);
         self.store.write(|tx| outbox::admit(tx, &new)).unwrap().id()
     }
 

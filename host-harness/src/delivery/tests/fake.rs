@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde_json::{Map, Value, json};
 
 use super::bench::SimClock;
+use super::fake_sends::Sends;
 use crate::world::{Clock, HttpRequest, HttpResponse, Millis, Transport, TransportError, TransportErrorKind};
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,6 +94,8 @@ pub struct State {
     pub journal: Vec<(String, Value)>,
     /// Every value that a contact's e-mail block took after a call.
     pub unblocked: Vec<i64>,
+    /// Mails, texts and campaigns.
+    pub sends: Sends,
     pub faults: Vec<(String, Fault)>,
     nth_faults: BTreeMap<usize, Fault>,
     arrivals: usize,
@@ -104,14 +107,18 @@ pub struct State {
 pub struct FakeBrevo {
     state: Mutex<State>,
     clock: Arc<SimClock>,
+    meanwhile: Mutex<Vec<Meanwhile>>,
 }
+
+/// What happens during the next call whose label starts with that text.
+type Meanwhile = (String, Box<dyn FnOnce() + Send>);
 
 impl FakeBrevo {
     pub fn new(clock: Arc<SimClock>) -> Arc<Self> {
         let own = ["EMAIL", "SMS", "FIRSTNAME", "LASTNAME"];
         let attributes = own.iter().map(|name| (name.to_string(), "normal", "text".to_owned())).collect();
         let state = State { attributes, next_id: 100, ..State::default() };
-        Arc::new(Self { state: Mutex::new(state), clock })
+        Arc::new(Self { state: Mutex::new(state), clock, meanwhile: Mutex::default() })
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -121,6 +128,11 @@ impl FakeBrevo {
     /// The next call whose label starts with that text goes wrong in this way.
     pub fn fault(&self, label: &str, fault: Fault) {
         self.state().faults.push((label.to_owned(), fault));
+    }
+
+    /// Happens at the host during the next call whose label starts with that text.
+    pub fn meanwhile(&self, label: &str, what: impl FnOnce() + Send + 'static) {
+        self.meanwhile.lock().unwrap().push((label.to_owned(), Box::new(what)));
     }
 
     pub fn put(&self, contact: FakeContact) -> i64 {
@@ -142,6 +154,14 @@ impl Transport for FakeBrevo {
         let keys = request.headers.iter().filter(|(n, v)| n == "api-key" && v == "k").count();
         // A report lies elsewhere, and the key is not for it.
         assert_eq!(keys, usize::from(!request.url.contains("/reports/")));
+        let what = {
+            let mut all = self.meanwhile.lock().unwrap();
+            let place = all.iter().position(|(label, _)| request.label.starts_with(label.as_str()));
+            place.map(|at| all.remove(at).1)
+        };
+        if let Some(what) = what {
+            what();
+        }
         let mut state = self.state();
         let body: Value = match &request.body {
             Some(body) => serde_json::from_slice(body).unwrap(),
@@ -217,7 +237,7 @@ pub(super) fn digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-fn refusal(code: &str, message: &str) -> (u16, Value) {
+pub(super) fn refusal(code: &str, message: &str) -> (u16, Value) {
     (400, json!({ "code": code, "message": message }))
 }
 
@@ -350,6 +370,9 @@ impl State {
                 )
             }
             ("GET", ["events"]) => self.events_page(query),
+            (_, ["smtp" | "transactionalSMS" | "emailCampaigns", ..]) => {
+                self.sends.answer(method, &parts, query, body, now)
+            }
             ("GET", ["account"]) => (200, json!({ "email": "owner@x.org", "plan": [] })),
             _ => self.bulk_answer(method, &parts, query, body, now),
         }

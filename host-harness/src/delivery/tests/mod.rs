@@ -5,10 +5,12 @@
 mod bench;
 mod fake;
 mod fake_import;
+mod fake_sends;
 
 mod addresses;
 mod backfill;
 mod budget;
+mod campaigns;
 mod consents;
 mod contacts;
 mod deletes;
@@ -16,4 +18,6 @@ mod events;
 mod faults;
 mod imports;
 mod lists;
+mod mails;
 mod orders;
+mod texts;
