@@ -86,6 +86,8 @@ pub enum Names {
     Whole,
     /// MoEngage's id of a visitor who had not logged in yet, and nothing else: nobody's.
     Visitor,
+    /// The address, as a marketer's webhook may.
+    Address,
     /// The event by which the visitor's id comes to be the customer's.
     Login,
 }
@@ -337,7 +339,7 @@ impl Maker {
                     self.now[person].flag = Some(true);
                 }
             }
-            47..=60 if self.may_move(person) => {
+            47..=60 if self.has_own_address(person) => {
                 self.addresses[person] += 1;
                 self.now[person].email = self.history.email(person, self.addresses[person]);
                 self.event(person, at, Code::Changed, Names::Whole);
@@ -363,15 +365,20 @@ impl Maker {
                 self.visitors.insert(person);
                 self.event(person, at, Code::View, Names::Visitor);
             }
+            // An address that two have says of neither that it was them. And whom Brevo has by address
+            // only would be found by it before anybody knows whose it is.
+            92..=95 if self.has_own_address(person) => self.event(person, at, Code::Campaign, Names::Address),
             _ => self.event(person, at, Code::Campaign, Names::Whole),
         }
     }
 
-    /// An address moves only where nobody else's contact may be found under it.
-    fn may_move(&self, person: usize) -> bool {
-        let History { shared, existing, .. } = &self.history;
-        let shares = shared.is_some_and(|(one, other)| [one, other].contains(&person));
-        !shares && existing.is_none_or(|(known, _)| known != person)
+    /// The address is the person's alone, and Brevo did not have it before.
+    fn has_own_address(&self, person: usize) -> bool {
+        !self.shares(person) && self.history.existing.is_none_or(|(known, _)| known != person)
+    }
+
+    fn shares(&self, person: usize) -> bool {
+        self.history.shared.is_some_and(|(one, other)| [one, other].contains(&person))
     }
 
     fn change(&mut self, person: usize) {

@@ -6,6 +6,7 @@
 
 mod compare;
 mod fold;
+mod found;
 mod history;
 mod planted;
 mod proxy;

@@ -40,7 +40,7 @@ fn setting() -> Setting {
             "field_mapping": { "plan": "PLAN", "city": "CITY", "tier": "TIER" },
             "segment_sync": { "identifier": "uid", "lists": lists },
             "connector_campaigns": {
-                "user_id": "/user/id", "event": "coupon_sent", "event_id": "/delivery_id",
+                "user_id": "/user/id", "email": "/user/email", "event": "coupon_sent", "event_id": "/delivery_id",
                 "time": { "from": "/sent_at", "format": "seconds" }
             },
             "deletes": { "delete_behavior": "hard", "on": ["ACCOUNT_CLOSED"] },
@@ -187,8 +187,12 @@ impl Play<'_> {
             }
             Step::Campaign(n) => {
                 let event = &self.history.events[*n];
+                let user = match event.names {
+                    Names::Address => json!({ "email": event.email }),
+                    _ => json!({ "id": ext_id(event.person) }),
+                };
                 let body = json!({
-                    "user": { "id": ext_id(event.person) }, "delivery_id": format!("delivery-{n}"),
+                    "user": user, "delivery_id": format!("delivery-{n}"),
                     "sent_at": self.second(event)
                 });
                 self.post("connector-campaigns", &body);
