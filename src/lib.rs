@@ -10,6 +10,7 @@
 //! may write to a [`Log`].
 
 mod activate;
+mod convert;
 mod failure;
 mod json;
 mod model;

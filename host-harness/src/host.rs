@@ -13,7 +13,7 @@ mod units;
 pub(crate) mod workers;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::HostConfig;
@@ -160,6 +160,6 @@ impl Host {
 }
 
 /// Directory of compiled code under the data directory.
-fn code_cache(config: &HostConfig) -> PathBuf {
-    config.data_dir.join("compiled")
+pub(crate) fn code_cache(data_dir: &Path) -> PathBuf {
+    data_dir.join("compiled")
 }

@@ -426,6 +426,29 @@ fn a_device_that_gets_an_id_is_one_person_and_an_opt_out_follows_the_mailbox() {
     assert!(host.letters().is_empty());
 }
 
+#[test]
+fn an_opt_out_that_comes_over_with_a_name_goes_to_brevo_once() {
+    let host = TestHost::new();
+    let named = |id: &str, alias: &str| Person {
+        aliases: vec![Alias { kind: "vendor".into(), value: alias.into() }],
+        ..person(id)
+    };
+    host.deliver(vec![
+        contact(&named("ann", "m1"), "o1", START, json!({"A": "1"})),
+        consent("out", &named("bob", "m2"), START, "opted-out", "signal"),
+    ]);
+    let merged = || vec![contact(&named("ann", "m2"), "o2", START + 1, json!({"A": "1"}))];
+    for _ in 0..2 {
+        host.deliver(merged());
+        let consents: Vec<_> = host.actions().into_iter().filter(|a| a.0 == "brevo/set-consent").collect();
+        let flag = json!({"channel": "email", "status": "opted-out", "basis": "flag"});
+        assert_eq!(consents.len(), 2, "{consents:?}");
+        assert_eq!((consents[1].1, &consents[1].2), (State::Waiting, &flag));
+    }
+    assert_eq!(host.folded().matches("opted-out").count(), 2);
+    host.assert_sums();
+}
+
 /// One entry of a random history about two people.
 fn entry() -> impl Strategy<Value = (usize, usize, i64, u8)> {
     (0..2_usize, 0..5_usize, 0..6_i64, 0..3_u8)

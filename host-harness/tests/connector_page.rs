@@ -4,11 +4,13 @@
 //! `REWRITE=1 cargo test -p host-harness --test connector_page` writes the tables anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod tables;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const END: &str = "<!-- end of the table -->";
+use tables::with_tables;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -39,22 +41,6 @@ fn printed() -> BTreeMap<String, String> {
         (name.to_owned(), table.trim_end().to_owned())
     });
     sections.collect()
-}
-
-/// The page with its tables replaced, and the tables that it holds, by name.
-fn with_tables(page: &str, tables: &BTreeMap<String, String>) -> (String, BTreeSet<String>) {
-    let (mut out, mut held) = (String::new(), BTreeSet::new());
-    let mut rest = page;
-    while let Some((before, after)) = rest.split_once("<!-- table: ") {
-        let (name, after) = after.split_once(" -->\n").unwrap();
-        let (_, after) = after.split_once(END).unwrap_or_else(|| panic!("the table {name} has no end"));
-        let table = tables.get(name).unwrap_or_else(|| panic!("nothing prints a table {name}"));
-        out.push_str(&format!("{before}<!-- table: {name} -->\n\n{table}\n\n{END}"));
-        assert!(held.insert(name.to_owned()), "{name} stands there twice");
-        rest = after;
-    }
-    out.push_str(rest);
-    (out, held)
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! `KILL_ROUNDS=1000 cargo test -p host-harness --test kill` makes more rounds, `KILL_SEED` other ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "described/brevo.rs"]
+mod vendor;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -17,7 +20,9 @@ const FACTOR: f64 = 60.0;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 fn stage(tenants: &[&str]) -> Stage {
-    Stage::set(Path::new(env!("CARGO_BIN_EXE_harness")), tenants, FACTOR).unwrap()
+    let stage = Stage::set(Path::new(env!("CARGO_BIN_EXE_harness")), tenants, FACTOR).unwrap();
+    stage.tenants.iter().for_each(|tenant| tenant.brevo.record_exchanges());
+    stage
 }
 
 fn generator(seed: u64, events: usize) -> Generator {
@@ -46,6 +51,7 @@ fn assert_whole(stage: &mut Stage, kills: i64) {
             stage.sums().unwrap()[&stage.tenants[n].name],
             tail(&stage.log())
         );
+        vendor::hold(&stage.tenants[n].brevo);
     }
     let done_again: i64 = stage
         .store()

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use described::Seen;
-use described::deviations::{self, Deviation};
+use described::brevo::deviation::left;
+use described::deviations;
 use described::proxy::Proxy;
 use host_harness::store::runs::{backfill_key, resource_key};
 use serde_json::{Value, json};
@@ -437,19 +438,6 @@ fn the_description_names_exactly_the_webhooks_that_the_connector_takes() {
     };
     let surfaces = names(profile[0]["profile"]["surfaces"].as_array().unwrap(), "name");
     assert_eq!(names(&described::operations(&described::ours()), "webhook"), surfaces);
-}
-
-/// What a list of deviations leaves over, and entries of the list that were not met.
-fn left(found: Vec<Value>, allowed: &[Deviation]) -> (Vec<Value>, BTreeSet<&Deviation>) {
-    let mut unmet: BTreeSet<&Deviation> = allowed.iter().collect();
-    let rest = found.into_iter().filter(|one| {
-        let excuse = allowed.iter().filter(|deviation| deviation.excuses(one)).collect::<Vec<_>>();
-        for deviation in &excuse {
-            unmet.remove(*deviation);
-        }
-        excuse.is_empty()
-    });
-    (rest.collect(), unmet)
 }
 
 /// Not a test that passes in silence: where the files are not there, the line says so.

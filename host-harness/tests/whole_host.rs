@@ -3,140 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod guests;
+mod world;
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use host_harness::config::{self, Environment};
-use host_harness::connectors::{BUILT_IN, Connector};
-use host_harness::host::{Host, STORE_FILE};
-use host_harness::operate::accounting::{Sums, reconciling};
-use host_harness::store::{Store, StoreError, installations};
-use serde_json::{Value, json};
-use stand_ins::brevo::{Brevo, Options};
-use stand_ins::clock::Scale;
-
-const PATIENCE: Duration = Duration::from_secs(60);
-const MOENGAGE: &str = r#"
-      moengage:
-        enabled: true
-        workspace_id: "ABC123"
-        data_center: "01"
-        environment: live
-        webhook: { auth: basic, user: tajo, secret: "${HOOK}" }
-        field_mapping: { plan: PLAN }
-"#;
-
-/// A host with one tenant, and its Brevo.
-struct World {
-    host: Option<Host>,
-    brevo: Brevo,
-    directory: tempfile::TempDir,
-}
-
-impl World {
-    fn start(components: &str, connectors: &str) -> Self {
-        let scale = Scale::from_now(120.0);
-        let brevo = Brevo::start(Options { scale, ..Options::default() }).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let text = format!(
-            "host:\n  data_dir: ./data\n  intake: 127.0.0.1:0\n  allow_private_addresses: true\n  time: {{ factor: {}, epoch: {} }}\n{components}tenants:\n  - name: shop\n    brevo: {{ account: shop, api_key: \"${{BREVO}}\", base_url: \"{}/v3\", create_attributes: true }}\n    connectors:{connectors}",
-            scale.factor,
-            scale.epoch_ms,
-            brevo.url()
-        );
-        let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned().into());
-        let environment = Environment::Given(BTreeMap::from([
-            secret("BREVO", brevo.api_key()),
-            secret("HOOK", "hook-secret"),
-            secret("PEBBLE", "pebble-token"),
-        ]));
-        let config = config::parse(&text, directory.path(), &environment, BUILT_IN)
-            .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
-        let host = Host::start(&config, &Connector::all(&config).unwrap()).unwrap();
-        Self { host: Some(host), brevo, directory }
-    }
-
-    fn post(&self, surface: &str, header: (&str, &str), body: &Value) -> u16 {
-        let host = self.host.as_ref().unwrap();
-        let address = host.addresses().iter().find(|address| address.surface == surface).unwrap();
-        let url = format!("http://{}{}", host.listening().unwrap(), address.path);
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        agent
-            .post(url)
-            .header("content-type", "application/json")
-            .header(header.0, header.1)
-            .send(body.to_string())
-            .unwrap()
-            .status()
-            .as_u16()
-    }
-
-    /// Pushes Streams events, and waits until everything is at rest.
-    fn push(&self, events: &[Value]) {
-        // tajo:hook-secret
-        let basic = ("authorization", "Basic dGFqbzpob29rLXNlY3JldA==");
-        let body = json!({ "app_name": "a", "source": "MOENGAGE", "moe_request_id": "r", "events": events });
-        assert_eq!(self.post("streams", basic, &body), 200);
-        self.rest();
-    }
-
-    fn sums(&self) -> (Sums, i64) {
-        let store = Store::attach(&self.directory.path().join("data").join(STORE_FILE)).unwrap();
-        store
-            .read::<_, StoreError>(|tx| {
-                let id = installations::all(tx)?[0].id;
-                Ok((Sums::of(tx, id)?, reconciling(tx, id)?))
-            })
-            .unwrap()
-    }
-
-    fn rest(&self) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let (sums, reconciling) = self.sums();
-            if sums.at_rest() && reconciling == 0 {
-                assert!(sums.agree(), "{sums:?}");
-                return;
-            }
-            assert!(Instant::now() < deadline, "never at rest: {sums:#?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn now_s(&self) -> i64 {
-        self.brevo.now() / 1_000
-    }
-
-    fn letters(&self) -> Vec<String> {
-        self.sums().0.dead_letters.into_keys().collect()
-    }
-
-    /// Nothing of what was sent is against Brevo's documents, and nobody was re-subscribed.
-    fn assert_clean(&self) {
-        assert_eq!(self.brevo.violations(), []);
-        assert_eq!(self.brevo.ignored_attributes(), Vec::<String>::new());
-        assert!(self.brevo.resubscriptions().is_empty(), "{:?}", self.brevo.resubscriptions());
-    }
-}
-
-fn event(world: &World, uuid: &str, age_s: i64, attributes: Value) -> Value {
-    let mut user = json!({ "moengage_user_id": "m-ann", "u_em": "ann@example.com" });
-    user.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
-    json!({
-        "event_name": "Email Opened", "event_code": "MOE_EMAIL_OPEN", "event_uuid": uuid,
-        "event_time": world.now_s() - age_s, "event_type": "CAMPAIGN_EVENT", "event_source": "MOENGAGE",
-        "email_id": "ann@example.com", "uid": "ann-1", "event_attributes": { "campaign_name": "Autumn" },
-        "user_attributes": user, "device_attributes": {},
-    })
-}
-
-fn moengage() -> World {
-    World::start("", MOENGAGE)
-}
+use serde_json::json;
+use world::{PATIENCE, World, event, moengage};
 
 #[test]
 fn a_webhook_becomes_a_contact_and_an_event_with_its_date() {

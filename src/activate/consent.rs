@@ -6,7 +6,7 @@ use super::{Log, action};
 use crate::model::contact::{ContactBody, Stance};
 use crate::model::event::EventBody;
 use crate::model::{Action, Person, Record};
-use crate::source::codes;
+use crate::source::signals::{self, Says};
 
 /// Payload of `brevo/set-consent`.
 #[derive(Serialize)]
@@ -48,29 +48,25 @@ pub fn of_contact(record: &Record, body: &ContactBody<'_>) -> Vec<Action> {
     actions
 }
 
-/// What an event says about consent or the address, beyond having happened. Web push
-/// subscriptions are not e-mail consent and call for nothing.
+/// What an event says about consent or the address, beyond having happened (`source/signals.rs`).
 pub fn of_event(record: &Record, person: &Person, body: &EventBody<'_>, log: &mut dyn Log) -> Option<Action> {
-    let signal = |status| {
-        set_consent(record, "consent-email", SetConsent { channel: "email", status, basis: "signal" })
-    };
-    match body.code.as_ref() {
-        codes::EMAIL_UNSUBSCRIBE => Some(signal("opted-out")),
-        codes::EMAIL_SPAM => Some(complaint(record)),
-        codes::EMAIL_HARD_BOUNCE if is_about_present_address(person, body) => Some(hard_bounce(record)),
-        codes::EMAIL_HARD_BOUNCE => {
+    let said =
+        |status, basis| set_consent(record, "consent-email", SetConsent { channel: "email", status, basis });
+    match signals::of_event(&body.code, body.name.as_deref())? {
+        Says::OptedOut => Some(said("opted-out", "signal")),
+        Says::WasOptedOut => Some(said("opted-out", "flag")),
+        Says::Complaint => Some(complaint(record)),
+        Says::HardBounce if is_about_present_address(person, body) => Some(hard_bounce(record)),
+        Says::HardBounce => {
             log.warn("hard bounce of another address than the present one suppresses nothing", &[]);
             None
         }
-        _ if is_resubscription(body) => match record.occurred.vendor_time() {
-            Some(_) => Some(signal("opted-in")),
-            // Without its date nobody can say whether it came before or after an opt-out.
-            None => {
-                log.warn("resubscription without a date changes nothing", &[]);
-                None
-            }
-        },
-        _ => None,
+        Says::OptedIn if record.occurred.vendor_time().is_some() => Some(said("opted-in", "signal")),
+        // Without its date nobody can say whether it came before or after an opt-out.
+        Says::OptedIn => {
+            log.warn("resubscription without a date changes nothing", &[]);
+            None
+        }
     }
 }
 
@@ -80,10 +76,6 @@ fn is_about_present_address(person: &Person, body: &EventBody<'_>) -> bool {
         (Some(present), Some(bounced)) => present.to_lowercase() == bounced.to_lowercase(),
         _ => true,
     }
-}
-
-fn is_resubscription(body: &EventBody<'_>) -> bool {
-    body.name.as_deref().is_some_and(|name| name.trim().eq_ignore_ascii_case(codes::EMAIL_RESUBSCRIBED_NAME))
 }
 
 pub fn set_consent(record: &Record, slot: &str, payload: SetConsent) -> Action {

@@ -28,10 +28,11 @@ use crate::model::{
     ALERT, Action, CAMPAIGN, CAMPAIGN_STATS, CONTACT, EVENT, MEMBERSHIP, Mapping, Millis, Person, Provenance,
     REPORT_ROW, Record, SUBSCRIPTION, Subject,
 };
-use crate::settings::{HistoricalProfiles, Settings};
+use crate::settings::{EventMapping, HistoricalProfiles, Settings};
 use crate::source;
 use names::{EventName, event_name};
 pub use names::{known_event_names, name_clashes};
+pub use properties::OWN_PROPERTIES;
 
 /// Lines for the operator. Never personal data.
 pub trait Log {
@@ -183,7 +184,11 @@ fn track(
         event: &'a str,
         properties: properties::Properties,
     }
-    let properties = properties::of_event(body)?;
+    let choice = match settings.events.get(body.code.as_ref()) {
+        Some(EventMapping::Sent { properties, .. }) if !properties.is_everything() => Some(properties),
+        _ => None,
+    };
+    let properties = properties::of_event(body, choice)?;
     let payload = TrackEvent { event: &name, properties };
     let age = settings.options.max_event_age;
     // Without a time only what was pushed comes this far, and that has just happened.

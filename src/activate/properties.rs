@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Object, Scalar, elements, to_json};
 use crate::model::event::EventBody;
+use crate::settings::PropertyChoice;
 
 /// Largest JSON of the properties of one event: Brevo's 50 KB (OpenAPI `/events`).
 const MAX_BYTES: usize = 50_000;
@@ -24,18 +25,22 @@ const CODE: &str = "moengage_event_code";
 /// Under this property it travels whether a machine did it, where MoEngage says so.
 const MACHINE: &str = "moengage_machine_event";
 
+/// Every property that the connector itself fills.
+pub const OWN_PROPERTIES: [&str; 3] = [UUID, CODE, MACHINE];
+
 /// Properties as finished JSON.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub struct Properties(Box<RawValue>);
 
-/// The properties of an event: its uuid, its code, whether it is a machine's, and its attributes.
+/// The properties of an event: its uuid, its code, whether it is a machine's, and those of its
+/// attributes that the tenant chose, under the names that the tenant gave them.
 ///
 /// Brevo has no null in properties, so an attribute that is null is left out.
 ///
 /// # Errors
 /// Where they are larger than Brevo takes.
-pub fn of_event(body: &EventBody<'_>) -> Result<Properties, Failure> {
+pub fn of_event(body: &EventBody<'_>, choice: Option<&PropertyChoice>) -> Result<Properties, Failure> {
     let mut json = String::with_capacity(512);
     json.push_str("{\"");
     json.push_str(UUID);
@@ -49,7 +54,7 @@ pub fn of_event(body: &EventBody<'_>) -> Result<Properties, Failure> {
         // Writing to a string can't fail.
         let _ = write!(json, ",\"{MACHINE}\":{machine}");
     }
-    write_entries(&body.attributes, &[UUID, CODE, MACHINE], false, &mut json);
+    write_entries(&body.attributes, &OWN_PROPERTIES, choice, false, &mut json);
     json.push('}');
     if json.len() > MAX_BYTES {
         return Err(too_large());
@@ -62,8 +67,8 @@ fn too_large() -> Failure {
     Failure::new(
         FailureKind::Config,
         "event-too-large",
-        "The event has more than the 50 KB of attributes that Brevo takes; send fewer of them or drop this code in \
-         event_mapping.",
+        "The event has more than the 50 KB of attributes that Brevo takes; choose fewer of them under `properties` \
+         in event_mapping, or drop this code there.",
     )
 }
 
@@ -75,10 +80,17 @@ pub fn written(raw: &RawValue) -> String {
 }
 
 /// Appends the entries of an object, a comma before each but the first of its object.
-fn write_entries(object: &Object<'_>, taken: &[&str], mut first: bool, json: &mut String) {
-    let renamed = (!keys_are_fine(object, taken)).then(|| keys(object, taken));
+fn write_entries(
+    object: &Object<'_>,
+    taken: &[&str],
+    choice: Option<&PropertyChoice>,
+    mut first: bool,
+    json: &mut String,
+) {
+    let as_is = choice.is_none() && keys_are_fine(object, taken);
+    let renamed = (!as_is).then(|| keys(object, taken, choice));
     for (index, (key, value)) in object.entries().enumerate() {
-        if Scalar::is_null(value) {
+        if Scalar::is_null(value) || choice.is_some_and(|choice| !choice.takes(key)) {
             continue;
         }
         if !std::mem::take(&mut first) {
@@ -95,7 +107,7 @@ fn write_entries(object: &Object<'_>, taken: &[&str], mut first: bool, json: &mu
 fn write_value(raw: &RawValue, json: &mut String) {
     if let Some(object) = Object::parse(raw.get()) {
         json.push('{');
-        write_entries(&object, &[], true, json);
+        write_entries(&object, &[], None, true, json);
         json.push('}');
     } else if let Some(items) = elements(raw.get()) {
         json.push('[');
@@ -142,21 +154,25 @@ fn keys_are_fine(object: &Object<'_>, reserved: &[&str]) -> bool {
 /// A key that Brevo takes for each key of an object, in its order.
 ///
 /// Which of two keys that become the same keeps the plain name depends on the keys alone, never
-/// on their order: those that needed no change come first, then by text.
-fn keys(object: &Object<'_>, reserved: &[&str]) -> Vec<String> {
-    let clean: Vec<String> = object.entries().map(|(key, _)| clean(key)).collect();
-    let mut order: Vec<(bool, &str, usize)> = object
+/// on their order: those that the tenant renamed come first, then those that needed no change, then
+/// by text. What does not go along takes no name from anybody.
+fn keys(object: &Object<'_>, reserved: &[&str], choice: Option<&PropertyChoice>) -> Vec<String> {
+    let renamed = |key: &str| choice.and_then(|choice| choice.renamed(key));
+    let clean: Vec<String> =
+        object.entries().map(|(key, _)| renamed(key).map_or_else(|| clean(key), ToOwned::to_owned)).collect();
+    let mut order: Vec<(bool, bool, &str, usize)> = object
         .entries()
         .zip(&clean)
         .enumerate()
-        .map(|(index, ((key, _), clean))| (key != clean, key, index))
+        .filter(|(_, ((key, _), _))| choice.is_none_or(|choice| choice.takes(key)))
+        .map(|(index, ((key, _), clean))| (renamed(key).is_none(), key != clean, key, index))
         .collect();
     order.sort_unstable();
     let mut taken = BTreeSet::new();
     taken.extend(reserved.iter().map(|&key| key.to_owned()));
     let mut next_number: BTreeMap<&str, u32> = BTreeMap::new();
     let mut names = clean.clone();
-    for (_, _, index) in order {
+    for (_, _, _, index) in order {
         let (Some(wanted), Some(name)) = (clean.get(index), names.get_mut(index)) else { continue };
         while !taken.insert(name.clone()) {
             let number = next_number.entry(wanted).or_insert(2);
@@ -197,7 +213,7 @@ mod tests {
 
     #[test]
     fn plain_keys_keep_their_names_in_any_order() {
-        let names = |json| keys(&Object::parse(json).unwrap(), &["taken"]);
+        let names = |json| keys(&Object::parse(json).unwrap(), &["taken"], None);
         assert_eq!(names(r#"{"a.b":1,"a_b":2,"a b":3,"taken":4}"#), ["a_b_3", "a_b", "a_b_2", "taken_2"]);
         assert_eq!(names(r#"{"a b":3,"a_b":2,"a.b":1}"#), ["a_b_2", "a_b", "a_b_3"]);
     }
@@ -208,7 +224,7 @@ mod tests {
             object in proptest::collection::btree_map("[a_. ü]{0,4}", 0..9, 0..12)
         ) {
             let json = serde_json::to_string(&object).unwrap();
-            let names = keys(&Object::parse(&json).unwrap(), &[UUID]);
+            let names = keys(&Object::parse(&json).unwrap(), &[UUID], None);
             prop_assert!(names.iter().all(|name| crate::activate::properties::clean(name) == *name));
             prop_assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), object.len());
         }

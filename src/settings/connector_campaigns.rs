@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::value::RawValue;
 
-use super::mapping::is_event_name;
+use super::events::is_event_name;
 use super::options::{DAY, duration};
 use super::problem::{Problems, below};
 use crate::json::Scalar;

@@ -4,13 +4,17 @@ mod campaigns;
 pub mod condition;
 pub mod connector_campaigns;
 mod consistency;
+mod conversion;
 pub mod deletes;
+mod events;
 mod exports;
 pub mod field;
 pub mod lists;
 mod mapping;
+mod naming;
 pub mod objects;
 mod options;
+mod phones;
 mod problem;
 mod resources;
 pub mod rule_actions;
@@ -29,15 +33,20 @@ pub use campaigns::Campaigns;
 use campaigns::campaigns;
 pub use connector_campaigns::ConnectorCampaigns;
 use connector_campaigns::connector_campaigns;
+pub use conversion::Conversion;
 use deletes::{Deletes, deletes};
+use events::event_mapping;
+pub use events::{EventMapping, PropertyChoice};
 use exports::exports;
 pub use exports::{EXPORTS_SLOT, Exports};
 use lists::Roles;
+use mapping::{Around, AttributeMappings, field_mapping};
 pub use mapping::{AttributeMapping, AttributeType, BREVO_OWN};
-use mapping::{AttributeMappings, event_mapping, field_mapping};
+pub use naming::without_mark;
 use objects::{Objects, objects};
 pub use options::HistoricalProfiles;
 use options::{Options, options};
+pub use phones::PhoneCountry;
 pub use problem::Problem;
 use problem::{Problems, below};
 pub use resources::Named;
@@ -65,8 +74,8 @@ pub struct Settings {
     pub(crate) attributes: Vec<AttributeMapping>,
     /// The user attribute that holds the phone number; none where the tenant wants none.
     pub(crate) phone_attribute: Option<String>,
-    /// Event code to Brevo event name; none drops the event.
-    pub(crate) event_names: BTreeMap<String, Option<String>>,
+    /// Event code to what becomes of its events.
+    pub(crate) events: BTreeMap<String, EventMapping>,
     pub(crate) options: Options,
     pub(crate) campaigns: Campaigns,
     /// What is read and by which key.
@@ -198,7 +207,7 @@ struct Found {
     exports: Option<Exports>,
     sync: Option<Sync>,
     fields: Option<AttributeMappings>,
-    event_names: BTreeMap<String, Option<String>>,
+    events: BTreeMap<String, EventMapping>,
     options: Option<Options>,
     campaigns: Option<Campaigns>,
     choices: Choices,
@@ -233,13 +242,14 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         return None;
     };
 
-    // The mapping refers to one option, which may stand after it.
-    let email_attribute = object
-        .raw("options")
-        .and_then(|raw| Object::parse(raw.get()))
-        .and_then(|options| options.get("email_attribute"))
-        .and_then(Scalar::text)
-        .map_or_else(|| Options::default().email_attribute, |text| text.into_owned());
+    // The mapping refers to options, which may stand after it and are checked there.
+    let given = object.raw("options").and_then(|raw| Object::parse(raw.get()));
+    let option = |key: &str| Some(given.as_ref()?.get(key)?.text()?.into_owned());
+    let defaults = Options::default();
+    let around = Around {
+        email_attribute: option("email_attribute").unwrap_or(defaults.email_attribute),
+        attribute_prefix: option("attribute_prefix").unwrap_or(defaults.attribute_prefix),
+    };
 
     // Rules name lists by roles, which may stand after them; what is wrong there is said there.
     let roles = object.raw("lists").map(|raw| lists::roles("lists", raw, &mut Problems::default()));
@@ -272,8 +282,8 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
             }
             "campaign_stats" => found.stats = Some(stats(&path, raw, problems)),
             "report_files" => found.named.report_files = resources::report_files(&path, raw, problems),
-            "field_mapping" => found.fields = field_mapping(&path, raw, &email_attribute, problems),
-            "event_mapping" => found.event_names = event_mapping(&path, raw, problems),
+            "field_mapping" => found.fields = field_mapping(&path, raw, &around, problems),
+            "event_mapping" => found.events = event_mapping(&path, raw, problems),
             "options" => found.options = options(&path, raw, problems),
             "campaigns" => found.campaigns = campaigns(&path, raw, problems),
             "segment_sync" => found.segment_sync = segment_sync(&path, raw, problems),
@@ -301,11 +311,11 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
 
     needed_keys(&found, problems);
 
-    let fields = found.fields.unwrap_or_default();
+    let fields = found.fields.unwrap_or_else(|| AttributeMappings::defaults(&around.attribute_prefix));
     let options = found.options.unwrap_or_default();
-    for clash in crate::activate::name_clashes(&found.event_names, &options.event_prefix) {
+    for clash in crate::activate::name_clashes(&found.events, &options.event_prefix) {
         problems.add(
-            "duplicate-event-name",
+            if clash.is_derived { "derived-name-clash" } else { "duplicate-event-name" },
             &below("event_mapping", &clash.code),
             &format!("It has the same Brevo name as {}.", clash.other),
             "Give every event code a name of its own.",
@@ -324,7 +334,7 @@ fn read(text: &str, problems: &mut Problems) -> Option<Settings> {
         sync: found.sync.unwrap_or(Sync { contacts: true, events: true, consent: true }),
         attributes: fields.attributes,
         phone_attribute: fields.phone,
-        event_names: found.event_names,
+        events: found.events,
         options,
         campaigns: found.campaigns.unwrap_or_default(),
         choices: found.choices,

@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde_json::value::RawValue;
 
-use super::mapping::is_event_name;
+use super::events::is_event_name;
+use super::mapping::is_attribute_name;
+use super::phones::{PhoneCountry, phone_country};
 use super::problem::{Problems, below};
 use crate::json::Scalar;
 
@@ -17,10 +19,14 @@ pub struct Options {
     pub carry_unknown_events: bool,
     /// Prefix of the Brevo names that are derived from codes.
     pub event_prefix: String,
+    /// Prefix of the Brevo attributes that are derived from MoEngage's names.
+    pub attribute_prefix: String,
     /// The user attribute that holds the e-mail address.
     pub email_attribute: String,
     /// Whether a number without plus sign is international.
     pub bare_phones_are_international: bool,
+    /// The country of numbers that are written without one; none: nobody's.
+    pub phone_country: Option<PhoneCountry>,
     /// A uid that contains this is an anonymous visitor's; none switches the rule off.
     pub anonymous_uid: Option<String>,
     /// Milliseconds between two reads of every known profile; none reads no profiles.
@@ -46,10 +52,12 @@ impl Default for Options {
             max_event_age: 24 * 3_600_000,
             carry_unknown_events: true,
             event_prefix: "moengage_".to_owned(),
+            attribute_prefix: "MOENGAGE_".to_owned(),
             // The recipient's address is a configurable attribute in MoEngage, `u_em` by default
             // (MD:user-guide/campaigns-and-channels/email/getting-started-with-email/suppression-updates.mdx).
             email_attribute: "u_em".to_owned(),
             bare_phones_are_international: false,
+            phone_country: None,
             // JULO's receiver (juloserver, app `moengage`) takes such ids for anonymous visitors.
             anonymous_uid: Some("anon".to_owned()),
             // Get User has to be switched on by MoEngage support.
@@ -62,12 +70,14 @@ impl Default for Options {
 
 /// Reads `options`.
 pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Options> {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 11] = [
         "max_event_age",
         "unknown_events",
         "event_prefix",
+        "attribute_prefix",
         "email_attribute",
         "phones",
+        "phone_country",
         "anonymous_uid",
         "profile_refresh",
         "historical_profiles",
@@ -121,6 +131,20 @@ pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Op
                     }
                 }
             }
+            "attribute_prefix" => {
+                if let Some(text) = problems.text(&path, raw) {
+                    if text.len() > 20 || !is_attribute_name(&text) {
+                        problems.add(
+                            "bad-attribute-prefix",
+                            &path,
+                            "The prefix is not an upper-case letter and up to 19 upper-case letters, digits or underscores.",
+                            "Use a prefix such as \"MOENGAGE_\".",
+                        );
+                    } else {
+                        options.attribute_prefix = text.into_owned();
+                    }
+                }
+            }
             "email_attribute" => {
                 if let Some(text) = problems.text(&path, raw) {
                     options.email_attribute = text.into_owned();
@@ -132,6 +156,7 @@ pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Op
                     options.bare_phones_are_international = text == "bare-is-international";
                 }
             }
+            "phone_country" => options.phone_country = phone_country(&path, raw, problems),
             "anonymous_uid" => match Scalar::of(raw) {
                 Scalar::Text(text) => {
                     options.anonymous_uid = Some(text.into_owned()).filter(|text| !text.is_empty());
@@ -142,6 +167,15 @@ pub fn options(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<Op
             },
             _ => problems.unknown_key(&path, &KNOWN),
         }
+    }
+    let ambiguous = options.phone_country.as_ref().is_some_and(PhoneCountry::is_ambiguous);
+    if ambiguous && options.bare_phones_are_international {
+        problems.add(
+            "ambiguous-phones",
+            &below(path, "phone_country"),
+            "A number without country could be a national one and, by options.phones, an international one.",
+            "Remove one of the two; both go together only where national numbers begin with 0.",
+        );
     }
     Some(options)
 }

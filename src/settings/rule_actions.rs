@@ -3,9 +3,9 @@
 
 use serde_json::value::RawValue;
 
+use super::events::is_event_name;
 use super::field::Field;
 use super::lists::{self, Roles};
-use super::mapping::is_event_name;
 use super::options::{DAY, duration};
 use super::problem::{Problems, below};
 use super::rules::name;

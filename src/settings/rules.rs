@@ -4,9 +4,9 @@
 use serde_json::value::RawValue;
 
 use super::condition::{Condition, Test};
+use super::events::is_event_name;
 use super::field::Field;
 use super::lists::Roles;
-use super::mapping::is_event_name;
 use super::options::{DAY, duration};
 use super::problem::{Problems, below};
 use super::rule_actions::{RuleAction, What, actions};

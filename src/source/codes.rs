@@ -13,6 +13,8 @@ pub fn published(code: &str) -> Option<&'static Code> {
 
 /// The person unsubscribed from e-mail.
 pub const EMAIL_UNSUBSCRIBE: &str = "MOE_EMAIL_UNSUBSCRIBE";
+/// A mail was dropped because the person had unsubscribed at the e-mail provider.
+pub const EMAIL_DROPPED_UNSUBSCRIBE: &str = "MOE_EMAIL_DROPPED_UNSUBSCRIBE";
 /// The person called a mail spam.
 pub const EMAIL_SPAM: &str = "MOE_EMAIL_SPAM";
 /// The address does not exist.
@@ -51,7 +53,7 @@ pub const CODES: &[Code] = &[
     code(EMAIL_UNSUBSCRIBE, "email"),
     code(EMAIL_SPAM, "email"),
     code("MOE_EMAIL_SUBSCRIPTION_UPDATED", "email"),
-    code("MOE_EMAIL_DROPPED_UNSUBSCRIBE", "email"),
+    code(EMAIL_DROPPED_UNSUBSCRIBE, "email"),
     code("MOE_EMAIL_VIB", "email"),
     code("SMS_SENT", "sms"),
     code("SMS_DELIVERED", "sms"),

@@ -7,6 +7,7 @@ use super::flags;
 use super::identity::{self, Phone, Unusable};
 use super::notes::{Notes, Notice};
 use super::refusal::{Refusal, refusal};
+use crate::convert::{self, Converted};
 use crate::json::{Object, Scalar, to_json};
 use crate::model::contact::ContactBody;
 use crate::model::ids::{contact_key, record_id};
@@ -98,6 +99,13 @@ pub fn record(
     notes: &mut Notes,
 ) -> Result<Record, Refusal> {
     let (consent, suppression) = flags::read(attributes, notes);
+    if settings.sync.contacts {
+        for mapping in &settings.attributes {
+            if convert::attribute(mapping, attributes) == Converted::Unusable {
+                notes.add(Notice::UnusableValue);
+            }
+        }
+    }
     let body = to_json(&ContactBody {
         uid: names.uid.clone(),
         moengage_user_id: names.moengage_user_id.clone(),
@@ -188,7 +196,8 @@ pub fn phone(
             return Ok(None);
         }
     };
-    match identity::phone(&text, settings.options.bare_phones_are_international) {
+    let options = &settings.options;
+    match identity::phone(&text, options.phone_country.as_ref(), options.bare_phones_are_international) {
         Phone::Known(phone) => return Ok(Some(phone)),
         Phone::WithoutCountry => notes.add(Notice::PhoneWithoutCountry),
         Phone::Unusable => notes.add(Notice::UnusablePhone),

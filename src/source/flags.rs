@@ -8,6 +8,16 @@ use super::notes::{Notes, Notice};
 use crate::json::{Object, Scalar, whole_number};
 use crate::model::contact::{Consent, OptIn, Stance, Suppression};
 
+/// Every attribute that is read here (MD:api/data/data-overview.mdx).
+#[cfg(test)]
+pub const ATTRIBUTES: [&str; 5] = [UNSUBSCRIBE, EMAIL_OPT_IN, SMS_SUBSCRIPTION, HARD_BOUNCE, SPAM];
+
+const UNSUBSCRIBE: &str = "moe_unsubscribe";
+const EMAIL_OPT_IN: &str = "moe_email_optin_status";
+const SMS_SUBSCRIPTION: &str = "moe_sms_subscription";
+const HARD_BOUNCE: &str = "moe_hard_bounce";
+const SPAM: &str = "moe_spam";
+
 /// Reads the flags among the user attributes. A flag that is missing, null or unreadable is
 /// *not known*, which is neither true nor false.
 pub fn read(attributes: &Object<'_>, notes: &mut Notes) -> (Consent, Suppression) {
@@ -19,15 +29,15 @@ pub fn read(attributes: &Object<'_>, notes: &mut Notes) -> (Consent, Suppression
         Some(Truth::Known(value)) => Some(value),
         Some(Truth::Nothing) | None => None,
     };
-    let unsubscribed = flag("moe_unsubscribe");
-    let suppression = Suppression { hard_bounce: flag("moe_hard_bounce"), complaint: flag("moe_spam") };
+    let unsubscribed = flag(UNSUBSCRIBE);
+    let suppression = Suppression { hard_bounce: flag(HARD_BOUNCE), complaint: flag(SPAM) };
 
-    let opt_in = match attributes.get("moe_email_optin_status") {
+    let opt_in = match attributes.get(EMAIL_OPT_IN) {
         None | Some(Scalar::Null) => OptInFlag::Nothing,
         Some(Scalar::Text(text)) => opt_in(&text),
         Some(_) => OptInFlag::Unreadable,
     };
-    let sms = match attributes.get("moe_sms_subscription").map(subscription) {
+    let sms = match attributes.get(SMS_SUBSCRIPTION).map(subscription) {
         Some(Truth::Known(true)) => Some(Stance::OptedIn),
         Some(Truth::Known(false)) => Some(Stance::OptedOut),
         Some(Truth::Unreadable) => {
@@ -82,13 +92,17 @@ pub(super) fn truth(value: Scalar<'_>) -> Truth {
     }
 }
 
-/// `moe_sms_subscription` is a string (MD:api/data/data-overview.mdx) whose words are not
-/// published. Only unmistakable ones are taken; with every other the person's wish is not known.
+/// `moe_sms_subscription` is a string (MD:api/data/data-overview.mdx) with four documented states:
+/// OPTIN, OPTOUT, OPT-IN PENDING and EMPTY (help.moengage.com, article 7252470147092). Tenants
+/// import words of their own; only unmistakable ones are taken, and with every other the person's
+/// wish is not known.
 fn subscription(value: Scalar<'_>) -> Truth {
     if let Scalar::Text(text) = &value {
         match words(text).as_str() {
-            "subscribed" | "opted in" => return Truth::Known(true),
-            "unsubscribed" | "opted out" => return Truth::Known(false),
+            "optin" | "opt in" | "subscribed" | "opted in" => return Truth::Known(true),
+            "optout" | "opt out" | "unsubscribed" | "opted out" => return Truth::Known(false),
+            // Signed up without consenting, and never asked.
+            "opt in pending" | "optin pending" | "empty" => return Truth::Nothing,
             _ => {}
         }
     }
@@ -170,7 +184,9 @@ mod tests {
         ] {
             assert_eq!(email(text), None, "{text}");
         }
-        assert_eq!(flags(r#"{"moe_sms_subscription":"weekly"}"#).0.sms, None);
+        for text in ["weekly", "OPT-IN PENDING", "EMPTY", ""] {
+            assert_eq!(flags(&format!(r#"{{"moe_sms_subscription":"{text}"}}"#)).0.sms, None, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::{Scalar, whole_number};
 use crate::model::ids::MAX_ID_BYTES;
+use crate::settings::PhoneCountry;
 
 /// Why a value can't be anybody's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +127,9 @@ pub enum Phone {
 }
 
 /// Reads a phone number. MoEngage has both `+91...` and bare digits (`918888444411` in
-/// MD:api/data/data-overview.mdx); a bare number is only taken for international where the
-/// tenant says so.
-pub fn phone(text: &str, bare_is_international: bool) -> Phone {
+/// MD:api/data/data-overview.mdx); a bare number is only taken for international, or for one of a
+/// country, where the tenant says so.
+pub fn phone(text: &str, country: Option<&PhoneCountry>, bare_is_international: bool) -> Phone {
     let (plus, rest) = match text.trim().strip_prefix('+') {
         Some(rest) => (true, rest),
         None => (false, text.trim()),
@@ -141,16 +142,17 @@ pub fn phone(text: &str, bare_is_international: bool) -> Phone {
             _ => return Phone::Unusable,
         }
     }
+    let national = |digits: &str| country.and_then(|country| country.international(digits));
     let international = match digits.strip_prefix("00") {
-        Some(rest) if !plus => Some(rest),
-        _ if plus => Some(digits.as_str()),
-        _ if bare_is_international && !digits.starts_with('0') => Some(digits.as_str()),
-        _ => None,
+        Some(rest) if !plus => Some(rest.to_owned()),
+        _ if plus => Some(digits.clone()),
+        _ => national(&digits)
+            .or_else(|| (bare_is_international && !digits.starts_with('0')).then(|| digits.clone())),
     };
     // E.164: at most 15 digits; country codes don't start with 0. Shorter than 7 is no subscriber.
     let plausible = |digits: &str| (7..=15).contains(&digits.len()) && !digits.starts_with('0');
     match international {
-        Some(digits) if plausible(digits) => Phone::Known(format!("+{digits}")),
+        Some(digits) if plausible(&digits) => Phone::Known(format!("+{digits}")),
         Some(_) => Phone::Unusable,
         None if (4..=15).contains(&digits.len()) => Phone::WithoutCountry,
         None => Phone::Unusable,
@@ -188,16 +190,16 @@ mod tests {
     #[test]
     fn phones_need_a_country() {
         let known = |text: &str| Phone::Known(text.to_owned());
-        assert_eq!(phone("+91 88884-44411", false), known("+918888444411"));
-        assert_eq!(phone("0091 8888 444411", false), known("+918888444411"));
-        assert_eq!(phone("918888444411", false), Phone::WithoutCountry);
-        assert_eq!(phone("918888444411", true), known("+918888444411"));
-        assert_eq!(phone("08888444411", true), Phone::WithoutCountry);
-        assert_eq!(phone("+0123456789", false), Phone::Unusable);
-        assert_eq!(phone("+1234567890123456", false), Phone::Unusable);
-        assert_eq!(phone("++918888444411", false), Phone::Unusable);
-        assert_eq!(phone("call me", false), Phone::Unusable);
-        assert_eq!(phone("", true), Phone::Unusable);
+        assert_eq!(phone("+91 88884-44411", None, false), known("+918888444411"));
+        assert_eq!(phone("0091 8888 444411", None, false), known("+918888444411"));
+        assert_eq!(phone("918888444411", None, false), Phone::WithoutCountry);
+        assert_eq!(phone("918888444411", None, true), known("+918888444411"));
+        assert_eq!(phone("08888444411", None, true), Phone::WithoutCountry);
+        assert_eq!(phone("+0123456789", None, false), Phone::Unusable);
+        assert_eq!(phone("+1234567890123456", None, false), Phone::Unusable);
+        assert_eq!(phone("++918888444411", None, false), Phone::Unusable);
+        assert_eq!(phone("call me", None, false), Phone::Unusable);
+        assert_eq!(phone("", None, true), Phone::Unusable);
     }
 
     #[test]
@@ -213,7 +215,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_known_phone_is_e164(text in "[+0-9 ().-]{0,24}", bare: bool) {
-            if let Phone::Known(phone) = phone(&text, bare) {
+            if let Phone::Known(phone) = phone(&text, None, bare) {
                 prop_assert!(phone.starts_with('+') && (8..=16).contains(&phone.len()));
                 prop_assert!(phone[1..].bytes().all(|b| b.is_ascii_digit()) && !phone.starts_with("+0"));
             }

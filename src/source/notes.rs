@@ -44,6 +44,7 @@ pub enum Notice {
     UnreadableTime,
     UnusableEmail,
     UnusablePhone,
+    UnusableValue,
     UserNotFound,
     UserUnanswered,
     WatchIdTooLong,
@@ -100,7 +101,7 @@ impl Notice {
             ),
             Self::PhoneWithoutCountry => (
                 "phone-without-country",
-                "A phone number has no country and was left out; see options.phones.",
+                "A phone number has no country and was left out; see options.phones and options.phone_country.",
             ),
             Self::QuotaUsedUp => {
                 ("quota-used-up", "MoEngage's quota of fair use is spent; the read goes on in an hour.")
@@ -149,6 +150,10 @@ impl Notice {
             ),
             Self::UnusableEmail => ("unusable-email", "An e-mail address is not one and was left out."),
             Self::UnusablePhone => ("unusable-phone", "A phone number is not one and was left out."),
+            Self::UnusableValue => (
+                "unusable-value",
+                "A value can't become what field_mapping says; its attribute is left alone, and the log names it.",
+            ),
             Self::UserNotFound => (
                 "user-not-found",
                 "MoEngage no longer knows a user that was asked for; nothing is changed by that.",

@@ -119,7 +119,7 @@ pub fn naive(at: Millis) -> String {
 }
 
 /// Year, month and day in UTC: Howard Hinnant's `civil_from_days`.
-fn civil(at: Millis) -> (i64, i64, i64) {
+pub fn civil(at: Millis) -> (i64, i64, i64) {
     let days = at.div_euclid(DAY) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
@@ -132,7 +132,7 @@ fn civil(at: Millis) -> (i64, i64, i64) {
 }
 
 /// The first instant of a day that the calendar has: Howard Hinnant's `days_from_civil`.
-fn midnight(year: i64, month: i64, day: i64) -> Option<Millis> {
+pub fn midnight(year: i64, month: i64, day: i64) -> Option<Millis> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,

@@ -45,6 +45,11 @@ pub fn under_keys<'a>(attributes: &Object<'a>) -> Object<'a> {
     all
 }
 
+/// The readable name of a standard attribute: what to call it where people read it.
+pub fn readable(key: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(_, of)| *of == key).map(|(name, _)| *name)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {

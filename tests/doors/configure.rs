@@ -180,12 +180,11 @@ fn every_problem_is_reported_at_once_and_in_order() {
         ("sync.contacts", "wrong-type"),
         ("sync.orders", "unknown-key"),
         ("field_mapping.a", "bad-attribute-name"),
-        ("field_mapping.c", "reserved-attribute"),
+        ("field_mapping.c", "duplicate-attribute"),
         ("field_mapping.d.type", "unknown-attribute-type"),
         ("field_mapping.e.type", "wrong-attribute-type"),
         ("field_mapping.g", "duplicate-attribute"),
         ("field_mapping.h", "wrong-type"),
-        ("field_mapping.i.to", "missing-key"),
         ("event_mapping.A", "bad-event-name"),
         ("event_mapping[\"D E\"]", "wrong-type"),
         ("options.max_event_age", "bad-duration"),
@@ -285,7 +284,7 @@ fn targets_say_what_can_be_touched() {
         attributes,
         [
             ("LASTNAME", "Text".to_owned(), false),
-            ("MOENGAGE_BIRTHDAY", "Date".to_owned(), true),
+            ("BIRTHDAY", "Date".to_owned(), true),
             ("FIRSTNAME", "Text".to_owned(), false),
             ("LOYALTY_POINTS", "Number".to_owned(), true),
         ]

@@ -68,7 +68,7 @@ fn attributes_are_mapped_strictly() {
     assert_eq!(
         serde_json::from_str::<Value>(&actions[0].payload).unwrap(),
         json!({"attributes": {"FIRSTNAME": "Ann", "LASTNAME": null, "MOENGAGE_GENDER": "",
-                              "MOENGAGE_BIRTHDAY": "1990-05-20", "VIP": true}})
+                              "BIRTHDAY": "1990-05-20", "VIP": true}})
     );
     assert_eq!(lines.0.len(), 2);
     let text = lines.0.join(" ");

@@ -42,7 +42,7 @@ pub enum Kind {
     NoCredits,
     /// 403, 405: not allowed, or not in the plan.
     Forbidden,
-    /// `account_under_validation`.
+    /// `account_under_validation`: some of its calls are not open yet.
     AccountUnderValidation,
     /// `document_not_found`, with 404 or 400.
     NotFound,
@@ -54,6 +54,10 @@ pub enum Kind {
     TooEarly,
     /// 429.
     RateLimited,
+    /// `campaign_processing`, `campaign_sent`: it was told to be sent before.
+    CampaignUnderWay,
+    /// `duplicate_request`: this very request was taken before.
+    AlreadyProcessed,
     /// 408, 5xx: the request may have been carried out.
     OutcomeUnknown,
     /// 400, 413, 422 and the like: this request will never be accepted.
@@ -116,9 +120,9 @@ impl Kind {
             Self::MissingScope => (
                 "brevo-missing-scope",
                 Tenant,
-                Remedy::PauseAccount,
-                "The Brevo API key may not do this.",
-                "Use a key with access to contacts and events; deliveries go on by themselves.",
+                Remedy::PauseFamily,
+                "The Brevo API key may not make these calls.",
+                "Use a key with access to them; deliveries go on by themselves.",
             ),
             Self::NoCredits => (
                 "brevo-no-credits",
@@ -137,8 +141,8 @@ impl Kind {
             Self::AccountUnderValidation => (
                 "brevo-account-under-validation",
                 Tenant,
-                Remedy::PauseAccount,
-                "Brevo is still validating the account.",
+                Remedy::PauseFamily,
+                "Brevo is still validating the account and does not open these calls.",
                 "Finish the validation at Brevo; deliveries go on by themselves.",
             ),
             Self::NotFound => (
@@ -175,6 +179,20 @@ impl Kind {
                 Remedy::Wait,
                 "Brevo asked to wait.",
                 "Nothing; it goes on by itself.",
+            ),
+            Self::CampaignUnderWay => (
+                "brevo-campaign-under-way",
+                Operator,
+                Remedy::GiveUp,
+                "The campaign was told to be sent before; nothing was sent a second time.",
+                "Look at the campaign at Brevo, then close it.",
+            ),
+            Self::AlreadyProcessed => (
+                "brevo-already-processed",
+                Operator,
+                Remedy::ReadBack,
+                "Brevo says that it took this request before.",
+                "Look whether Brevo has it, then requeue or close it.",
             ),
             Self::OutcomeUnknown => (
                 "brevo-unavailable",
@@ -218,34 +236,95 @@ struct Metadata {
     duplicate_identifiers: Vec<String>,
 }
 
+/// By what an answer is known: status, code and words, each only where it is named.
+pub struct Sign {
+    /// From, to.
+    pub statuses: (u16, u16),
+    /// Brevo's `code`, one of them.
+    pub codes: &'static [&'static str],
+    /// In Brevo's `message`, in any case, one of them.
+    pub words: &'static [&'static str],
+    /// What it is. Of a duplicate the identifiers are read from the answer.
+    pub kind: Kind,
+}
+
+const fn sign(statuses: (u16, u16), kind: Kind) -> Sign {
+    Sign { statuses, codes: &[], words: &[], kind }
+}
+
+const fn coded(statuses: (u16, u16), codes: &'static [&'static str], kind: Kind) -> Sign {
+    Sign { statuses, codes, words: &[], kind }
+}
+
+const fn worded(statuses: (u16, u16), words: &'static [&'static str], kind: Kind) -> Sign {
+    Sign { statuses, codes: &[], words, kind }
+}
+
+const REFUSALS: (u16, u16) = (400, 499);
+
+/// The first that fits counts. Every code of `errorModel` and `contactErrorModel` (OpenAPI,
+/// brevo-python 5.1.0) and every status of a call in use is among them.
+pub const SIGNS: &[Sign] = &[
+    worded((401, 401), &["ip address", "authorised_ips"], Kind::IpNotAuthorised),
+    worded((401, 401), &["scope", "permission"], Kind::MissingScope),
+    sign((401, 401), Kind::BadKey),
+    coded((400, 400), &["unauthorized"], Kind::BadKey),
+    sign((402, 402), Kind::NoCredits),
+    coded(REFUSALS, &["not_enough_credits"], Kind::NoCredits),
+    coded(REFUSALS, &["account_under_validation"], Kind::AccountUnderValidation),
+    coded(REFUSALS, &["campaign_processing", "campaign_sent"], Kind::CampaignUnderWay),
+    sign((403, 403), Kind::Forbidden),
+    sign((405, 405), Kind::Forbidden),
+    coded(REFUSALS, &["permission_denied", "method_not_allowed"], Kind::Forbidden),
+    coded((400, 400), &["document_not_found"], Kind::NotFound),
+    coded((404, 404), &["document_not_found"], Kind::NotFound),
+    // Without Brevo's code it may be a gateway's, about the path, and proves nothing.
+    sign((404, 404), Kind::Unexpected),
+    sign((425, 425), Kind::TooEarly),
+    coded(REFUSALS, &["account_in_process"], Kind::TooEarly),
+    sign((429, 429), Kind::RateLimited),
+    coded(REFUSALS, &["duplicate_request"], Kind::AlreadyProcessed),
+    // The code drifted from duplicate_parameter to invalid_parameter with the same sentence, so
+    // both the code and the sentence count.
+    coded((400, 400), &["duplicate_parameter"], Kind::Duplicate(Vec::new())),
+    coded((409, 409), &["duplicate_parameter"], Kind::Duplicate(Vec::new())),
+    worded((400, 400), &["already associated", "already exist"], Kind::Duplicate(Vec::new())),
+    worded((409, 409), &["already associated", "already exist"], Kind::Duplicate(Vec::new())),
+    worded((400, 400), &["invalid phone"], Kind::InvalidPhone),
+    sign((408, 408), Kind::OutcomeUnknown),
+    sign((500, 999), Kind::OutcomeUnknown),
+    coded(
+        REFUSALS,
+        &[
+            "invalid_parameter",
+            "missing_parameter",
+            "out_of_range",
+            "bad_request",
+            "unprocessable_entity",
+            "not_acceptable",
+        ],
+        Kind::Refused,
+    ),
+    sign(REFUSALS, Kind::Refused),
+];
+
+impl Sign {
+    fn fits(&self, status: u16, code: &str, message: &str) -> bool {
+        (self.statuses.0..=self.statuses.1).contains(&status)
+            && (self.codes.is_empty() || self.codes.contains(&code))
+            && (self.words.is_empty() || self.words.iter().any(|word| message.contains(word)))
+    }
+}
+
 /// Tells an answer that is not a success apart.
 pub fn classify(answer: &HttpResponse) -> Problem {
     let body: Body = serde_json::from_slice(&answer.body).unwrap_or_default();
     let message = body.message.to_lowercase();
-    let kind = match (answer.status, body.code.as_str()) {
-        (401, _) if message.contains("ip address") || message.contains("authorised_ips") => {
-            Kind::IpNotAuthorised
-        }
-        (401, _) if message.contains("scope") || message.contains("permission") => Kind::MissingScope,
-        (401, _) => Kind::BadKey,
-        (402, _) | (400, "not_enough_credits") => Kind::NoCredits,
-        (_, "account_under_validation") => Kind::AccountUnderValidation,
-        (403 | 405, _) | (400, "permission_denied" | "method_not_allowed") => Kind::Forbidden,
-        (404 | 400, "document_not_found") => Kind::NotFound,
-        // Without Brevo's code it may be a gateway's, about the path, and proves nothing.
-        (404, _) => Kind::Unexpected,
-        (425, _) | (400, "account_in_process") => Kind::TooEarly,
-        (429, _) => Kind::RateLimited,
-        // The code drifted from duplicate_parameter to invalid_parameter with the same sentence,
-        // so both the code and the sentence count.
-        (400 | 409, "duplicate_parameter") => Kind::Duplicate(identifiers(&body, &message)),
-        (400 | 409, _) if message.contains("already associated") || message.contains("already exist") => {
-            Kind::Duplicate(identifiers(&body, &message))
-        }
-        (400, _) if message.contains("invalid phone") => Kind::InvalidPhone,
-        (408 | 500.., _) => Kind::OutcomeUnknown,
-        (400..=499, _) => Kind::Refused,
-        _ => Kind::Unexpected,
+    let sign = SIGNS.iter().find(|sign| sign.fits(answer.status, &body.code, &message));
+    let kind = match sign.map(|sign| &sign.kind) {
+        Some(Kind::Duplicate(_)) => Kind::Duplicate(identifiers(&body, &message)),
+        Some(kind) => kind.clone(),
+        None => Kind::Unexpected,
     };
     Problem { status: answer.status, kind }
 }
@@ -343,6 +422,55 @@ mod tests {
             assert_eq!(kind(status, "{}"), Kind::Refused);
         }
         assert_eq!(kind(302, ""), Kind::Unexpected);
+    }
+
+    /// The codes of `errorModel` and `contactErrorModel`, each with what it comes to.
+    #[test]
+    fn every_documented_code_has_a_meaning_of_its_own_or_is_a_refusal() {
+        let meanings = [
+            ("invalid_parameter", "brevo-refused"),
+            ("missing_parameter", "brevo-refused"),
+            ("out_of_range", "brevo-refused"),
+            ("not_acceptable", "brevo-refused"),
+            ("bad_request", "brevo-refused"),
+            ("unprocessable_entity", "brevo-refused"),
+            ("campaign_processing", "brevo-campaign-under-way"),
+            ("campaign_sent", "brevo-campaign-under-way"),
+            ("document_not_found", "brevo-not-found"),
+            ("not_enough_credits", "brevo-no-credits"),
+            ("permission_denied", "brevo-forbidden"),
+            ("method_not_allowed", "brevo-forbidden"),
+            ("duplicate_parameter", "brevo-duplicate"),
+            ("duplicate_request", "brevo-already-processed"),
+            ("unauthorized", "brevo-bad-key"),
+            ("account_under_validation", "brevo-account-under-validation"),
+            ("account_in_process", "brevo-too-early"),
+        ];
+        for (code, meaning) in meanings {
+            let body = format!(r#"{{"code":"{code}","message":"x"}}"#);
+            assert_eq!(kind(400, &body).rule().code, meaning, "{code}");
+            let named = SIGNS.iter().any(|sign| sign.codes.contains(&code));
+            assert!(named, "{code} is in no row");
+        }
+        let named = SIGNS.iter().flat_map(|sign| sign.codes);
+        for code in named {
+            assert!(meanings.iter().any(|(documented, _)| documented == code), "{code} is not documented");
+        }
+    }
+
+    #[test]
+    fn every_row_is_reached_and_every_kind_has_a_row_of_its_own() {
+        for sign in SIGNS {
+            let code = sign.codes.first().copied().unwrap_or_default();
+            let message = sign.words.first().copied().unwrap_or_default();
+            let body = serde_json::json!({ "code": code, "message": message }).to_string();
+            let found = kind(sign.statuses.1.min(599), &body);
+            assert_eq!(found.rule(), sign.kind.rule(), "{:?} {code} {message}", sign.statuses);
+        }
+        let mut codes: Vec<&str> = SIGNS.iter().map(|sign| sign.kind.rule().code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), 16, "{codes:?}");
     }
 
     #[test]

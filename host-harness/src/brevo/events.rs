@@ -242,7 +242,7 @@ pub fn list(query: &Query, offset: usize) -> Option<Call> {
     }
     let (from, to) = (encode(&date(query.from)?), encode(&date(query.to)?));
     path.push_str(&format!("startDate={from}&endDate={to}&limit={PAGE}&offset={offset}"));
-    Some(Call { method: "GET", path, label: "/events", family: Family::Other, body: None })
+    Some(Call { method: "GET", path, label: "/events", family: Family::ReadBack, body: None })
 }
 
 /// A page. Anything unreadable is a problem, never "nothing there".

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::Plan;
 use crate::world::{HttpResponse, Millis};
 
-/// Calls that Brevo counts together.
+/// Calls that are counted together, and that stop together where Brevo refuses them: a key may have
+/// access to some and not to others. What shares a window and not its fate is a family of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     /// Everything under `/contacts`.
@@ -30,13 +31,21 @@ pub enum Family {
     Texts,
     /// `POST /products`.
     Products,
-    /// Everything else, `GET /events` among it.
+    /// `POST /objects/{type}/batch/upsert`: counted with everything else, of which it may use a
+    /// fifth. Once a minute, so that records that trickle in ride together.
+    Objects,
+    /// `POST /crm/notes` and `POST /crm/tasks`: counted with everything else, of which it may use
+    /// half.
+    Crm,
+    /// `GET /events`, which is counted with everything else.
+    ReadBack,
+    /// Everything else.
     Other,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Contacts,
         Self::Events,
         Self::EventsBatch,
@@ -45,6 +54,9 @@ impl Family {
         Self::MailOther,
         Self::Texts,
         Self::Products,
+        Self::Objects,
+        Self::Crm,
+        Self::ReadBack,
         Self::Other,
     ];
 
@@ -59,8 +71,17 @@ impl Family {
             Self::MailOther => "mail-other",
             Self::Texts => "texts",
             Self::Products => "products",
+            Self::Objects => "objects",
+            Self::Crm => "crm",
+            Self::ReadBack => "read-back",
             Self::Other => "other",
         }
+    }
+
+    /// So many tenths of its windows.
+    fn share(self, plan: Plan, tenths: u32) -> Vec<(u32, u32)> {
+        let part = |(calls, seconds)| (calls * tenths / 10, seconds);
+        self.limits(plan).into_iter().map(part).collect()
     }
 
     /// (calls, seconds) of each window; developers.brevo.com, docs/api-limits.
@@ -69,11 +90,9 @@ impl Family {
             (Self::Contacts | Self::Events, Plan::General) => vec![(10, 1), (36_000, 3_600)],
             (Self::Contacts | Self::Events, Plan::Advanced) => vec![(20, 1), (72_000, 3_600)],
             (Self::Contacts | Self::Events, Plan::Extended) => vec![(60, 1)],
-            (Self::EventsBatch, plan) => Self::Other
-                .limits(plan)
-                .into_iter()
-                .map(|(calls, seconds)| (calls * 7 / 10, seconds))
-                .collect(),
+            (Self::EventsBatch, plan) => Self::Other.share(plan, 7),
+            (Self::Objects, plan) => [vec![(1, 60)], Self::Other.share(plan, 2)].concat(),
+            (Self::Crm, plan) => Self::Other.share(plan, 5),
             (Self::Mails, Plan::General) => vec![(1_000, 1), (3_600_000, 3_600)],
             (Self::Mails, Plan::Advanced) => vec![(2_000, 1), (7_200_000, 3_600)],
             (Self::Mails, Plan::Extended) => vec![(6_000, 1)],
@@ -89,9 +108,9 @@ impl Family {
             (Self::Products, Plan::General) => vec![(2, 1), (7_200, 3_600)],
             (Self::Products, Plan::Advanced) => vec![(4, 1), (14_400, 3_600)],
             (Self::Products, Plan::Extended) => vec![(21_600, 3_600)],
-            (Self::Other, Plan::General) => vec![(100, 3_600)],
-            (Self::Other, Plan::Advanced) => vec![(200, 3_600)],
-            (Self::Other, Plan::Extended) => vec![(600, 3_600)],
+            (Self::ReadBack | Self::Other, Plan::General) => vec![(100, 3_600)],
+            (Self::ReadBack | Self::Other, Plan::Advanced) => vec![(200, 3_600)],
+            (Self::ReadBack | Self::Other, Plan::Extended) => vec![(600, 3_600)],
         }
     }
 
@@ -106,6 +125,9 @@ impl Family {
             Self::MailOther => &[Self::MailOther],
             Self::Texts => &[Self::Texts],
             Self::Products => &[Self::Products],
+            Self::Objects => &[Self::Objects, Self::Other],
+            Self::Crm => &[Self::Crm, Self::Other],
+            Self::ReadBack => &[Self::ReadBack, Self::Other],
             Self::Other => &[Self::Other],
         }
     }
@@ -132,6 +154,9 @@ pub struct Windows {
     limited: u32,
     /// Failures without an answer, or 5xx, in a row.
     failures: u32,
+    /// It was closed because Brevo refuses its calls, and none went through since.
+    #[serde(default)]
+    refused: bool,
 }
 
 /// Why a family is closed although its windows have room.
@@ -159,7 +184,13 @@ impl Windows {
             period: Millis::from(seconds) * SECOND,
             slots: VecDeque::new(),
         };
-        Self { windows: limits.iter().map(window).collect(), closed: None, limited: 0, failures: 0 }
+        Self {
+            windows: limits.iter().map(window).collect(),
+            closed: None,
+            limited: 0,
+            failures: 0,
+            refused: false,
+        }
     }
 
     /// Takes over what a stored state has counted; limits stay as they are.
@@ -170,6 +201,7 @@ impl Windows {
             }
         }
         (self.closed, self.limited, self.failures) = (stored.closed, stored.limited, stored.failures);
+        self.refused = stored.refused;
     }
 
     /// None where a call may be made now, otherwise when to ask again.
@@ -205,6 +237,17 @@ impl Windows {
         if self.closed.as_ref().is_none_or(|closed| closed.until < until) {
             self.closed = Some(Closed { until, code: code.to_owned() });
         }
+    }
+
+    /// Closes the family because Brevo refuses its calls.
+    pub fn refuse(&mut self, until: Millis, code: &str) {
+        self.close(until, code);
+        self.refused = true;
+    }
+
+    /// A call went through: true where that is news after a refusal.
+    pub fn went_through(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
     }
 
     /// Obeys an answer: its rate headers, and for 429 the wait that it asks for.

@@ -91,7 +91,7 @@ fn refused(why: Refused, resource: &str) -> Failure {
 }
 
 /// A date is its midnight in UTC.
-fn instant(option: &str, text: &str) -> Result<Millis, Failure> {
+pub(super) fn instant(option: &str, text: &str) -> Result<Millis, Failure> {
     let time = text.parse::<jiff::Timestamp>().ok();
     let date = || {
         let date: jiff::civil::Date = text.parse().ok()?;

@@ -17,31 +17,30 @@ use crate::store::outbox::State;
 use crate::store::{Store, StoreError};
 use crate::world::{Clock as _, SystemClock};
 
-/// Delete people at Brevo, softly or for good
-///
-/// Names are read from a file or from standard input, one on each line, so that they stand neither
-/// in the list of processes nor in a shell's history. Reads the store beside a running host, which
-/// does the work, or without one: then it waits for the next `harness serve`. Needs no secret.
-///
-/// soft: the contact leaves every list, is marked where --mark says so, and is kept; what happened
-/// before has no effect any more. hard: the contact is deleted at Brevo with its history and the logs
-/// of mails to it, and the person is forgotten here. Only salted hashes stay, so that no replay,
-/// backfill or requeue brings them back, and what their addresses had refused. This can't be undone.
-/// Raw webhooks and records that called for nothing end with their retention (at most 90 days).
-/// Not deleted: what hangs on the contact at Brevo by itself, such as notes, tasks, orders and objects.
-///
-/// Exit code 1 where a deletion waits for a person.
+/// Delete people at Brevo and here, and decide about deletions that are held
 #[derive(clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
     #[command(subcommand)]
-    word: Option<Word>,
-    #[command(flatten)]
-    order: Option<Order>,
+    word: Word,
 }
 
 #[derive(Subcommand)]
 enum Word {
+    /// Delete people at Brevo, softly or for good
+    ///
+    /// Names are read from a file or from standard input, one on each line, so that they stand neither
+    /// in the list of processes nor in a shell's history. Reads the store beside a running host, which
+    /// does the work, or without one: then it waits for the next `harness serve`. Needs no secret.
+    ///
+    /// soft: the contact leaves every list, is marked where --mark says so, and is kept; what happened
+    /// before has no effect any more. hard: the contact is deleted at Brevo with its history and the logs
+    /// of mails to it, and the person is forgotten here. Only salted hashes stay, so that no replay,
+    /// backfill or requeue brings them back, and what their addresses had refused. This can't be undone.
+    /// Raw webhooks and records that called for nothing end with their retention (at most 90 days).
+    /// Not deleted: what hangs on the contact at Brevo by itself, such as notes, tasks, orders and objects.
+    ///
+    /// Exit code 1 where a deletion waits for a person.
+    People(Order),
     /// Show the deletions that records asked for and that are held
     ///
     /// Records of one connector may have 100 contacts deleted within a day, or a twentieth of the
@@ -146,13 +145,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
-    match (&args.word, &args.order) {
-        (Some(Word::Held { config, output }), _) => show_held(config, *output),
-        (Some(Word::Release(whose)), _) => settle(whose, true),
-        (Some(Word::Decline(whose)), _) => settle(whose, false),
-        (Some(Word::Readmit { whose, names }), _) => readmit(whose, names),
-        (None, Some(order)) => delete(order),
-        (None, None) => Err(Failure::usage("no-order", "nothing was ordered", "See `harness erase --help`.")),
+    match &args.word {
+        Word::People(order) => delete(order),
+        Word::Held { config, output } => show_held(config, *output),
+        Word::Release(whose) => settle(whose, true),
+        Word::Decline(whose) => settle(whose, false),
+        Word::Readmit { whose, names } => readmit(whose, names),
     }
 }
 

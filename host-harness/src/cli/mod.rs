@@ -9,6 +9,8 @@ mod demo;
 mod discover;
 mod erase;
 mod lists;
+mod plan;
+mod remap;
 mod run;
 mod serve;
 mod simulate;
@@ -54,6 +56,8 @@ enum Command {
     Erase(erase::Args),
     Sync(sync::Args),
     Backfill(backfill::Args),
+    Remap(remap::Args),
+    Plan(plan::Args),
     Call(call::Args),
     Simulate(simulate::Args),
     Bench(bench::Args),
@@ -64,7 +68,13 @@ impl Command {
     fn only_prints(&self) -> bool {
         !matches!(
             self,
-            Self::Demo(_) | Self::Serve(_) | Self::Simulate(_) | Self::Sync(_) | Self::Backfill(_)
+            Self::Demo(_)
+                | Self::Serve(_)
+                | Self::Simulate(_)
+                | Self::Sync(_)
+                | Self::Backfill(_)
+                | Self::Remap(_)
+                | Self::Plan(_)
         )
     }
 }
@@ -88,6 +98,8 @@ pub fn main() -> ExitCode {
         Command::Erase(args) => erase::run(&args),
         Command::Sync(args) => sync::run(&args),
         Command::Backfill(args) => backfill::run(&args),
+        Command::Remap(args) => remap::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(args),

@@ -94,6 +94,30 @@ impl Worker {
         only(&rows, connector, "connector", |row| &row.connector).cloned()
     }
 
+    /// True where this process does the work.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self.by, By::Us(_))
+    }
+
+    /// Does one step of the work, or waits a little while a host does it.
+    pub(super) fn go_on(&self, step: impl Fn(&Units) -> Result<Step, StoreError>) -> Result<(), Failure> {
+        match &self.by {
+            By::Host(store, _) => {
+                std::thread::sleep(LOOK_AGAIN);
+                if !Store::is_in_use(store.path()) {
+                    let remedy = "Start it, or repeat the command: the work goes on where it stopped.";
+                    return Err(Failure::problem("host-gone", "the host that did the work ended", remedy));
+                }
+            }
+            By::Us(units) => {
+                if let Step::Idle(_) = step(units)? {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Follows a run to its end, doing the work where nobody else does.
     pub(super) fn follow(
         &self,
@@ -112,24 +136,7 @@ impl Worker {
             if run.is_over() {
                 break run;
             }
-            match &self.by {
-                By::Host(store, _) => {
-                    std::thread::sleep(LOOK_AGAIN);
-                    if !Store::is_in_use(store.path()) {
-                        let remedy = "Start it, or repeat the command: the run goes on where it stopped.";
-                        return Err(Failure::problem(
-                            "host-gone",
-                            "the host that did the work ended",
-                            remedy,
-                        ));
-                    }
-                }
-                By::Us(units) => {
-                    if let Step::Idle(_) = units.step()? {
-                        std::thread::sleep(LOOK_AGAIN);
-                    }
-                }
-            }
+            self.go_on(Units::step)?;
         };
         let report = shown.finish(&run);
         if !output.json(&report)? {
@@ -160,7 +167,7 @@ impl Worker {
                 println!("  {}\n  -> {}", safe(&message), safe(&remedy));
             }
         }
-        if matches!(self.by, By::Us(_)) {
+        if self.is_ours() {
             println!("What it calls for at Brevo is delivered by `harness serve`.");
         }
         Ok(())

@@ -8,6 +8,7 @@
 use super::Delivery;
 use super::outcome::{Again, End, Letter};
 use super::person::Presence;
+use super::track::is_too_old;
 use super::wire::Stop;
 use super::work::{Intent, Work};
 use crate::brevo::contacts::Name;
@@ -210,6 +211,9 @@ impl Delivery {
             let held_before = if join { "already-in-list" } else { "not-in-list" };
             let sent = work.intent.sent;
             return Ok(if sent { End::Delivered } else { End::Over(State::Deduplicated, held_before) });
+        }
+        if is_too_old(&work.action, self.world.now()) {
+            return Ok(End::Over(State::Expired, "too-old"));
         }
         if work.intent.sent {
             if work.intent.resends >= self.options.policy.resends {

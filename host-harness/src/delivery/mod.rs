@@ -12,8 +12,11 @@
 //! | events, one or many; reading them back | `track`, `reconcile` |
 //! | joins and leaves; finding or making their list | `lists`, `place` |
 //! | mails, texts, campaigns; what they share | `mail`, `text`, `campaign`, `send` |
+//! | soft and hard deletes | `delete` |
 //! | actions about things | `thing` |
 //! | many contacts in one call | `import` |
+//! | products; records of objects, many in a call | `products`, `objects` |
+//! | notes and tasks, once | `crm` |
 //! | what an end means for the outbox | `outcome` |
 
 mod address;
@@ -47,6 +50,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::brevo::account::{Client, KeySource};
+use crate::brevo::crm::TaskType;
 use crate::brevo::errors::Remedy;
 use crate::brevo::windows::{Family, Windows};
 use crate::config::{Plan, UnknownConsent};
@@ -58,8 +62,10 @@ use crate::store::outbox::State;
 use crate::store::{Store, StoreError};
 use crate::world::{Millis, World};
 use claim::Claim;
+use objects::ObjectType;
 use outcome::End;
 use schema::Schema;
+pub(crate) use wire::load_rates;
 use work::Work;
 
 /// What a delivery is set up with.
@@ -96,7 +102,7 @@ pub struct Policy {
     pub settle: Duration,
     /// Calls that may fail before an action is put aside.
     pub attempts: u32,
-    /// How often an event that is proven absent is sent again.
+    /// How often an event, note or task that is proven absent is sent again.
     pub resends: u32,
     /// First and longest wait between attempts; doubled each time, with full jitter.
     pub backoff: (Duration, Duration),
@@ -150,6 +156,9 @@ pub struct Delivery {
     options: DestinationOptions,
     rates: Mutex<BTreeMap<Family, Windows>>,
     schema: Mutex<Schema>,
+    object_types: Mutex<BTreeMap<String, ObjectType>>,
+    /// When the account's task types were read, and which there are.
+    task_types: Mutex<Option<(Millis, Vec<TaskType>)>>,
     /// Lists that a thread is looking for.
     searched: Mutex<BTreeSet<i64>>,
     /// The last turn was a list's: whatever else is due comes next.
@@ -180,6 +189,8 @@ impl Delivery {
             options,
             rates: Mutex::new(rates),
             schema: Mutex::new(Schema::default()),
+            object_types: Mutex::new(BTreeMap::new()),
+            task_types: Mutex::new(None),
             searched: Mutex::new(BTreeSet::new()),
             lists_had_a_turn: AtomicBool::new(false),
             looks: AtomicUsize::new(0),
@@ -188,8 +199,12 @@ impl Delivery {
         })
     }
 
-    /// After a start: whatever was in flight has an unknown outcome. Events, and joins that may start
-    /// something, are parked to be read back; everything else is safe to go through again, because it looks before it writes.
+    /// The account's row.
+    pub fn destination(&self) -> DestinationId {
+        self.options.destination
+    }
+
+    /// After a start: whatever was in flight has an unknown outcome. What is done once is parked to be read back; everything else is safe to go through again, because it looks before it writes.
     /// Returns how many actions it was.
     pub fn recover(&self) -> Result<usize, StoreError> {
         let now = self.world.now();
@@ -204,7 +219,7 @@ impl Delivery {
         })
     }
 
-    /// Does one unit of work: one action, one batch of events, joins or leaves, one reading back, or
+    /// Does one unit of work: one action, one batch of events, objects, joins or leaves, one reading back, or
     /// one look at the account's attributes or for a list. An error of the store ends the process: what is in flight is
     /// then recovered at the next start.
     pub fn step(&self) -> Result<Step, StoreError> {
@@ -235,6 +250,12 @@ impl Delivery {
             Claim::Batch(rows) => {
                 crash::point("delivery-after-in-flight");
                 self.track_batch(rows)?;
+                crash::point("delivery-after-done");
+                Ok(Step::Worked)
+            }
+            Claim::Objects(batch) => {
+                crash::point("delivery-after-in-flight");
+                self.objects(&batch)?;
                 crash::point("delivery-after-done");
                 Ok(Step::Worked)
             }

@@ -9,12 +9,14 @@ use super::wire::Stop;
 use super::work::{Intent, Work};
 use super::{Delivery, millis};
 use crate::brevo::errors::{Kind, Remedy, Rule};
+use crate::brevo::events::effect_text;
+use crate::brevo::windows::Family;
 use crate::people::identity::PersonId;
 use crate::people::{consent, memberships};
 use crate::registry::{Channel, Payload};
 use crate::store::StoreError;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
-use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, State, Transition, held};
+use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, OUTCOME_UNPROVEN, State, Transition, held};
 use crate::world::Millis;
 
 /// How work on an action ended.
@@ -28,7 +30,7 @@ pub(super) enum End {
     Held(&'static str),
     /// A person has to look at it.
     Stopped(State, Letter),
-    /// The event or join may be at Brevo; it is read back after the settle time.
+    /// It may be at Brevo, and is done once; it is read back after the settle time.
     ReadBack,
     /// Waiting again.
     Again(Again),
@@ -107,11 +109,7 @@ impl Delivery {
                         again(now, rule.code)
                     }
                     Remedy::PauseFamily => {
-                        let until = now + millis(self.options.policy.pause);
-                        self.close_family(family, until, rule.code);
-                        let letter =
-                            Letter { about: Some(format!("calls:{}", family.as_str())), ..Letter::of(rule) };
-                        self.store.write(|tx| write_letter(tx, action, &letter, now))?;
+                        let until = self.pause_family(Some(action.installation), family, rule, now)?;
                         again(until, rule.code)
                     }
                     Remedy::Wait => again(self.opens_at(family, now).unwrap_or(now + 1_000), rule.code),
@@ -276,6 +274,28 @@ impl Delivery {
         })
     }
 
+    /// Stops one family of calls for a while; then one call finds out. Says until when.
+    pub(super) fn pause_family(
+        &self,
+        installation: Option<i64>,
+        family: Family,
+        rule: Rule,
+        now: Millis,
+    ) -> Result<Millis, StoreError> {
+        let until = now + millis(self.options.policy.pause);
+        self.close_family(family, until, rule.code);
+        tracing::error!(code = rule.code, family = family.as_str(), until, "a family of calls is paused");
+        let Some(installation) = installation else { return Ok(until) };
+        let letter = Letter { about: Some(about_calls(family)), ..Letter::of(rule) };
+        self.store.write(|tx| write_thing(tx, installation, &letter, now))?;
+        Ok(until)
+    }
+
+    /// A call of a family that Brevo refused went through: its letter is over.
+    pub(super) fn family_went_on(&self, family: Family, now: Millis) -> Result<(), StoreError> {
+        self.store.write(|tx| self.resolve_about(tx, &about_calls(family), now))
+    }
+
     /// Something came through: a pause that this engine made is over, and so are its letters.
     pub(super) fn went_on(&self, tx: &Transaction<'_>, now: Millis) -> Result<(), StoreError> {
         if !self.well.load(Ordering::SeqCst) {
@@ -306,6 +326,10 @@ impl Delivery {
 
 const ABOUT_ACCOUNT: &str = "account";
 
+pub(super) fn about_calls(family: Family) -> String {
+    format!("calls:{}", family.as_str())
+}
+
 pub(super) fn write_letter(
     tx: &Transaction<'_>,
     action: &Action,
@@ -315,9 +339,12 @@ pub(super) fn write_letter(
     if letter.about.is_some() {
         return write_thing(tx, action.installation, letter, now);
     }
+    // What an operator has to look for at Brevo.
+    let effect = format!("effect:{}", effect_text(action.effect));
     let new = NewDeadLetter {
         record: Some((action.batch, action.position)),
         action: Some(action.id),
+        pointer: (letter.code == OUTCOME_UNPROVEN).then_some(effect.as_str()),
         ..new_letter(action.installation, letter)
     };
     dead_letters::insert(tx, &new, now).map(|_| ())

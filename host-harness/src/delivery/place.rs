@@ -10,10 +10,10 @@ use std::sync::PoisonError;
 
 use rusqlite::Transaction;
 
+use super::Delivery;
 use super::lists::{list_forbidden, list_refused, named_twice};
 use super::outcome::{Letter, write_thing};
 use super::wire::Stop;
-use super::{Delivery, millis};
 use crate::brevo::account::Call;
 use crate::brevo::errors::{Kind, Problem, Remedy};
 use crate::brevo::lists::{self as wire, Listed};
@@ -185,7 +185,9 @@ impl Delivery {
                     Remedy::PauseFamily if problem.kind == Kind::Forbidden => {
                         return self.give_up(search, list_forbidden(list), now);
                     }
-                    Remedy::PauseFamily => (now + millis(self.options.policy.pause), true),
+                    Remedy::PauseFamily => {
+                        (self.pause_family(Some(search.installation), family, rule, now)?, false)
+                    }
                     Remedy::GiveUp => return self.give_up(search, list_refused(list), now),
                     Remedy::Retry | Remedy::ReadBack if tired => {
                         return self.give_up(search, Letter::of(rule), now);

@@ -74,7 +74,7 @@ impl Delivery {
         let mut offset = 0;
         for _ in 0..PAGES {
             let Some(call) = events::list(&query, offset) else { break };
-            let in_family = |problem| Stop::Problem(problem, Family::Other);
+            let in_family = |problem| Stop::Problem(problem, Family::ReadBack);
             let page = events::read_list(&self.call(&call)?).map_err(in_family)?;
             offset += page.events.len();
             seen.extend(page.events.iter().filter_map(|event| event.effect().map(str::to_owned)));
@@ -84,7 +84,7 @@ impl Delivery {
                 return if complete { Ok(seen) } else { Err(in_family(incomplete())) };
             }
         }
-        Err(Stop::Problem(incomplete(), Family::Other))
+        Err(Stop::Problem(incomplete(), Family::ReadBack))
     }
 
     fn postpone(&self, rows: &[Unproven], stop: Stop, now: Millis) -> Result<(), StoreError> {

@@ -148,10 +148,11 @@ impl Delivery {
             Stop::Closed(at) => self.schema().retry_at = at,
             Stop::Problem(problem, _) => {
                 let rule = problem.kind.rule();
-                let until = now + millis(self.options.policy.pause);
                 match rule.remedy {
                     Remedy::PauseAccount => self.pause(installation, &Letter::of(rule), now)?,
-                    Remedy::PauseFamily => self.close_family(Family::Contacts, until, rule.code),
+                    Remedy::PauseFamily => {
+                        self.pause_family(installation, Family::Contacts, rule, now)?;
+                    }
                     Remedy::Wait => {}
                     // Nothing is delivered until it answers, so that somebody has to see it.
                     Remedy::Retry | Remedy::ReadBack | Remedy::GiveUp => {

@@ -89,6 +89,12 @@ impl Delivery {
             Ok(answer) => {
                 if answer.status < 300 {
                     self.well.store(true, Ordering::SeqCst);
+                    let news = |rates: &mut BTreeMap<Family, Windows>| {
+                        rates.get_mut(&call.family).is_some_and(Windows::went_through)
+                    };
+                    if self.with_rates(news) {
+                        self.family_went_on(call.family, now)?;
+                    }
                 }
                 tracing::debug!(call = call.label, status = answer.status, "brevo answered");
                 Ok(answer)
@@ -118,7 +124,7 @@ impl Delivery {
     pub(super) fn close_family(&self, family: Family, until: Millis, code: &str) {
         self.with_rates(|rates| {
             if let Some(windows) = rates.get_mut(&family) {
-                windows.close(until, code);
+                windows.refuse(until, code);
             }
         });
     }
@@ -146,7 +152,7 @@ impl Delivery {
 }
 
 /// The windows of the plan, with what was counted before the start.
-pub(super) fn load_rates(
+pub(crate) fn load_rates(
     tx: &Transaction<'_>,
     options: &DestinationOptions,
 ) -> Result<BTreeMap<Family, Windows>, StoreError> {

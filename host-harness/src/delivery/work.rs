@@ -55,7 +55,7 @@ pub(super) struct Intent {
     /// A look at the contact comes before the next join or leave.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub look: bool,
-    /// The join, mail, text or campaign was sent, and may have been carried out.
+    /// The join, mail, text, campaign, note or task was sent, and may have been carried out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub sent: bool,
     /// When the first request left that may have sent the mail, text or campaign; host time.
@@ -73,9 +73,18 @@ pub(super) struct Intent {
     /// The person is forgotten here; this is left to be done at Brevo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasing: Option<Erasing>,
-    /// The contact that the event was sent for.
+    /// The contact that the event, note or task was sent for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact: Option<i64>,
+    /// Brevo's number for its work on the record of an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<i64>,
+    /// How often that work was asked after.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub checks: u32,
+    /// How many may ride in a batch with it: a larger one was refused as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most: Option<usize>,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Host, STORE_FILE, StartError, WebhookAddress};
 use crate::brevo::account::BASE_URL;
+use crate::brevo::windows::Family;
 use crate::config::{ConnectorConfig, Destination, HostConfig};
 use crate::connectors::{self, Connector, Plugins};
 use crate::contract::{Profile, Surface};
@@ -20,14 +21,14 @@ use crate::manifest::inbound::{self, Presented};
 use crate::manifest::{Auth, Manifest};
 use crate::networks::Network;
 use crate::people::tombstone;
-use crate::pipeline::{Installed, Pipeline, Policy};
+use crate::pipeline::{Installed, Pipeline, Policy, Watch};
 use crate::plugin::limits::Limits;
 use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
 use crate::secrets::{LiveSecrets, SecretSource};
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
 use crate::store::journal::GroupCommit;
 use crate::store::{Store, StoreError, jobs};
-use crate::world::{SystemClock, SystemRandom, World};
+use crate::world::{SystemClock, SystemRandom, Transport, World};
 
 /// Bytes of inflated vendors' files that are kept for each installation.
 const SPOOL_QUOTA: u64 = 4 << 30;
@@ -66,6 +67,31 @@ pub(crate) fn assemble_with(
     connectors: &[Connector],
     around: &dyn Fn(Installed) -> Installed,
 ) -> Result<Parts, StartError> {
+    assemble_for(config, connectors, around, None)
+}
+
+/// Makes what stands in Brevo's place for an account.
+pub(crate) type InPlaceOfBrevo<'a> =
+    dyn Fn(&DestinationOptions, &Store) -> Result<Arc<dyn Transport>, StoreError> + 'a;
+
+/// A host that only tries out what it would do.
+pub(crate) struct Preview<'a> {
+    /// It keeps the rate windows of the account itself.
+    pub brevo: &'a InPlaceOfBrevo<'a>,
+    /// Percent of a vendor's rate windows that it may use.
+    pub share: u32,
+    /// Looks on.
+    pub watch: Arc<dyn Watch>,
+}
+
+/// The same, for a host that only tries out what it would do: on another data directory, which is
+/// thrown away afterwards.
+pub(crate) fn assemble_for(
+    config: &HostConfig,
+    connectors: &[Connector],
+    around: &dyn Fn(Installed) -> Installed,
+    preview: Option<&Preview<'_>>,
+) -> Result<Parts, StartError> {
     std::fs::create_dir_all(&config.data_dir).map_err(|e| StartError::Io("the data directory", e))?;
     let world = World {
         clock: Arc::new(SystemClock::new(config.time)),
@@ -74,7 +100,7 @@ pub(crate) fn assemble_with(
     };
     let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
     store.write(|tx| tombstone::ensure_salt(tx, &*world.random))?;
-    let cache = Some(super::code_cache(config));
+    let cache = Some(super::code_cache(&config.data_dir));
     let plugins = Plugins::load(connectors, RuntimeOptions { cache, ..RuntimeOptions::default() })?;
 
     let mut installed = Vec::new();
@@ -117,7 +143,8 @@ pub(crate) fn assemble_with(
                 secrets: live.clone(),
                 only_listed_senders: connector.only_listed_senders.clone(),
             });
-            let one = install(config, &world, &store, plugin, connector, row, live)?;
+            let share = preview.map_or(100, |preview| preview.share);
+            let one = install(config, &world, &store, plugin, connector, row, live, share)?;
             installed.push(Arc::new(around(one)));
         }
     }
@@ -126,10 +153,13 @@ pub(crate) fn assemble_with(
         let key = BTreeMap::from([(API_KEY.to_owned(), account.destination.api_key.clone())]);
         let key = Arc::new(LiveSecrets::new(&key));
         secrets.push(key.clone());
-        deliveries.push(delivery(config, &world, &store, id, account, key)?);
+        deliveries.push(delivery(config, &world, &store, id, account, key, preview)?);
     }
     let policy = Policy::default();
-    let pipeline = Pipeline::new(store.clone(), world.clone(), policy, installed).with_secrets(sources);
+    let mut pipeline = Pipeline::new(store.clone(), world.clone(), policy, installed).with_secrets(sources);
+    if let Some(preview) = preview {
+        pipeline = pipeline.watched_by(preview.watch.clone());
+    }
     Ok(Parts { store, world, pipeline: Arc::new(pipeline), deliveries, policy, secrets, doors })
 }
 
@@ -144,6 +174,7 @@ fn profile(plugin: &Plugin, tenant: &str, connector: &ConnectorConfig) -> Result
     })
 }
 
+#[allow(clippy::too_many_arguments)] // one call site; the parts have nothing else in common
 fn install(
     config: &HostConfig,
     world: &World,
@@ -152,6 +183,7 @@ fn install(
     connector: &ConnectorConfig,
     row: Installation,
     secrets: Arc<dyn SecretSource>,
+    share: u32,
 ) -> Result<Installed, StartError> {
     let spool = Spool::new(&config.data_dir.join("spool")).with_quota(SPOOL_QUOTA);
     let access = Arc::new(Access {
@@ -165,7 +197,10 @@ fn install(
         spool: Some(spool),
         world: world.clone(),
     });
-    let limits = rate::shared(&row.profile.resources);
+    let mut limits = rate::shared(&row.profile.resources);
+    for window in limits.values_mut().flat_map(|(_, windows)| windows) {
+        window.calls = part(window.calls, share);
+    }
     Ok(Installed {
         row,
         settings: connector.settings_json.clone(),
@@ -177,6 +212,11 @@ fn install(
             Arc::new(access.unit(counted_as, windows, Limits::DEFAULT.wall))
         }),
     })
+}
+
+/// So many percent of a number of calls, and one at least.
+pub(crate) fn part(calls: u32, percent: u32) -> u32 {
+    (u64::from(calls) * u64::from(percent) / 100).clamp(1, u64::from(u32::MAX)) as u32
 }
 
 /// A Brevo account as the first tenant that uses it describes it.
@@ -199,8 +239,9 @@ fn delivery(
     id: DestinationId,
     account: Account<'_>,
     key: Arc<LiveSecrets>,
+    preview: Option<&Preview<'_>>,
 ) -> Result<Arc<Delivery>, StartError> {
-    let options = DestinationOptions {
+    let mut options = DestinationOptions {
         destination: id,
         base_url: account.destination.base_url.clone().unwrap_or_else(|| BASE_URL.to_owned()),
         api_key: Arc::new(move || key.get(API_KEY).into_iter().next()),
@@ -212,7 +253,14 @@ fn delivery(
         targets: account.targets,
         policy: crate::delivery::Policy::default(),
     };
-    let delivery = Delivery::new(store.clone(), world.clone(), options)?;
+    let mut world = world.clone();
+    if let Some(preview) = preview {
+        world.transport = (preview.brevo)(&options, store)?;
+        // What is not sent needs no window. Events go one by one, so that each has an answer.
+        let open = |family| (family, if family == Family::EventsBatch { vec![(0, 3_600)] } else { vec![] });
+        options.limits = Family::ALL.into_iter().map(open).collect();
+    }
+    let delivery = Delivery::new(store.clone(), world, options)?;
     let unknown = delivery.recover()?;
     if unknown > 0 {
         tracing::info!(destination = id.0, unknown, "calls whose outcome is unknown are being looked at");

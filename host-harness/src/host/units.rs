@@ -41,4 +41,12 @@ impl Units {
     pub fn step(&self) -> Result<Step, StoreError> {
         self.0.pipeline.step()
     }
+
+    /// Maps the next slice of what is being mapped again, and nothing else.
+    ///
+    /// # Errors
+    /// Where the store fails; nothing is half done then.
+    pub fn remap_step(&self) -> Result<Step, StoreError> {
+        self.0.pipeline.remap_step()
+    }
 }

@@ -106,7 +106,17 @@ pub(super) fn start(parts: &Parts) -> Result<Workers, StartError> {
     let horizon = parts.policy.horizon;
     threads.push(spawn("housekeeping", move || {
         while !halt.asked() {
-            match store.write::<_, StoreError>(|tx| retention::prune(tx, clock.now(), horizon)) {
+            let mut pruned = store.write::<_, StoreError>(|tx| retention::prune(tx, clock.now(), horizon));
+            while !halt.asked()
+                && let Ok(rows) = &mut pruned
+            {
+                match store.write(|tx| retention::outlived_batches(tx, clock.now())) {
+                    Ok(0) => break,
+                    Ok(batches) => *rows += batches,
+                    Err(error) => pruned = Err(error),
+                }
+            }
+            match pruned {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "old rows were pruned"),
                 Err(error) => tracing::error!(%error, "pruning failed"),

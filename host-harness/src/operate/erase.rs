@@ -9,7 +9,7 @@ use crate::people::identity::{self, PersonId, Resolution};
 use crate::people::{deletions, tombstone};
 use crate::registry::{DeleteBehavior, DeleteContact, Inadmissible, Payload, names};
 use crate::store::installations::{self, DestinationId, Installation, InstallationId};
-use crate::store::outbox::{self, Class, NewAction, State, held};
+use crate::store::outbox::{self, NewAction, State, held};
 use crate::store::{Digest, StoreError, dead_letters};
 use crate::world::Millis;
 
@@ -201,7 +201,7 @@ fn order_one(
         coalesce_key: None,
         list: None,
         thing: None,
-        class: Class::of(names::DELETE_CONTACT, false, true),
+        class: outbox::Class::Urgent,
         batch: 0, // of no record
         position: 0,
         state: State::Waiting,

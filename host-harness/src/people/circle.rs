@@ -22,6 +22,8 @@ pub struct Circle {
     destination: DestinationId,
     /// Whether anybody was ever erased here; asked once.
     erasures: Option<bool>,
+    /// Whether names that are new are learned.
+    learns: bool,
     /// Whether anybody's contact was ever deleted; asked once.
     deletions: Option<bool>,
     found: HashMap<String, Resolution>,
@@ -38,9 +40,28 @@ impl Circle {
         destination: DestinationId,
         body: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        Self::begin(tx, destination, true, body)
+    }
+
+    /// The same for what was said long ago: a name that changed hands since then stays where it is.
+    pub fn looking_back<T>(
+        tx: &Transaction<'_>,
+        destination: DestinationId,
+        body: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        Self::begin(tx, destination, false, body)
+    }
+
+    fn begin<T>(
+        tx: &Transaction<'_>,
+        destination: DestinationId,
+        learns: bool,
+        body: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut circle = Self {
             destination,
             erasures: None,
+            learns,
             deletions: None,
             found: HashMap::new(),
             consents: Consents::default(),
@@ -97,7 +118,7 @@ impl Circle {
         if let Some(known) = self.found.get(&key) {
             return Ok(known.clone());
         }
-        let search = Search::new(tx, &mut self.consents, self.destination, now);
+        let search = Search::new(tx, &mut self.consents, self.destination, now).learning(self.learns);
         let (resolution, changed) = search.resolve(person)?;
         if changed {
             self.found.clear();

@@ -84,7 +84,11 @@ impl Restriction {
 
 /// What one transaction knows about consent: read once, written once by [`Consents::flush`].
 #[derive(Default)]
-pub struct Consents(HashMap<(i64, Channel), Entry>);
+pub struct Consents {
+    entries: HashMap<(i64, Channel), Entry>,
+    /// Who has to be blocked because of somebody that they turned out to be.
+    followed: Vec<(i64, Channel)>,
+}
 
 struct Entry {
     stored: Known,
@@ -132,9 +136,18 @@ impl Consents {
     ) -> Result<(), StoreError> {
         for channel in [Channel::Email, Channel::Sms] {
             let theirs = self.entry(tx, from, channel)?.known;
-            self.update(tx, into, channel, now, |known| known.join(&theirs))?;
+            let merged = self.update(tx, into, channel, now, |known| known.join(&theirs))?;
+            if merged.calls_for_action {
+                self.followed.push((into, channel));
+            }
         }
         Ok(())
+    }
+
+    /// Who has to be blocked at Brevo since this was asked last, because an opt-out or suppression
+    /// came over from somebody whom they absorbed. No record says so by itself.
+    pub fn take_followed(&mut self) -> Vec<(i64, Channel)> {
+        std::mem::take(&mut self.followed)
     }
 
     /// Gives `into` every opt-out and suppression of `from` on a channel: they share an address, and
@@ -178,7 +191,7 @@ impl Consents {
 
     /// Writes what changed. Without it nothing of this is kept.
     pub fn flush(&mut self, tx: &Transaction<'_>) -> Result<(), StoreError> {
-        for ((person, channel), entry) in &mut self.0 {
+        for ((person, channel), entry) in &mut self.entries {
             if entry.known != entry.stored {
                 save(tx, *person, *channel, &entry.known)?;
                 entry.stored = entry.known;
@@ -194,7 +207,7 @@ impl Consents {
         channel: Channel,
     ) -> Result<&mut Entry, StoreError> {
         use std::collections::hash_map::Entry as Place;
-        match self.0.entry((person, channel)) {
+        match self.entries.entry((person, channel)) {
             Place::Occupied(known) => Ok(known.into_mut()),
             Place::Vacant(place) => {
                 let stored = load(tx, person, channel)?;

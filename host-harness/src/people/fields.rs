@@ -40,6 +40,11 @@ impl Standing {
         let known_at = if rank < READ_ITSELF { at.saturating_sub(STALENESS) } else { at };
         Self(known_at, rank, observation.hex())
     }
+
+    /// When the observation was made, whatever it counts for.
+    fn observed_at(&self) -> Millis {
+        if self.1 < READ_ITSELF { self.0.saturating_add(STALENESS) } else { self.0 }
+    }
 }
 
 /// Which offered fields won.
@@ -110,12 +115,12 @@ impl Wanted {
     ) -> Result<(), StoreError> {
         let desired = self.of(tx, person)?;
         let before = desired.fields.len();
-        desired.fields.retain(|_, (standing, _)| standing.0 >= at);
+        desired.fields.retain(|_, (standing, _)| standing.observed_at() >= at);
         desired.dirty |= desired.fields.len() < before;
         Ok(())
     }
 
-    /// When the newest of the person's fields was true; none where nothing is known.
+    /// When the newest of the person's fields was certainly true; none where nothing is known.
     pub fn newest(&mut self, tx: &Transaction<'_>, person: PersonId) -> Result<Option<Millis>, StoreError> {
         Ok(self.of(tx, person)?.fields.values().map(|(standing, _)| standing.0).max())
     }

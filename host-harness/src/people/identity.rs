@@ -104,6 +104,8 @@ pub(super) struct Search<'a, 't> {
     seen: Vec<(String, String, Vec<PersonId>)>,
     /// Whether any name changed hands.
     changed: bool,
+    /// Whether somebody who is known learns new names.
+    learns: bool,
 }
 
 impl<'a, 't> Search<'a, 't> {
@@ -113,7 +115,13 @@ impl<'a, 't> Search<'a, 't> {
         destination: DestinationId,
         now: Millis,
     ) -> Self {
-        Self { tx, consents, destination, now, seen: Vec::with_capacity(4), changed: false }
+        Self { tx, consents, destination, now, seen: Vec::with_capacity(4), changed: false, learns: true }
+    }
+
+    /// Whether a person who is known already learns the names that the record gives.
+    pub fn learning(mut self, learns: bool) -> Self {
+        self.learns = learns;
+        self
     }
 
     /// As [`resolve`]. True where any name changed hands, so that what others were found by may no
@@ -140,6 +148,7 @@ impl<'a, 't> Search<'a, 't> {
             },
         };
         let id = match found {
+            Some(id) if !self.learns => return Ok((Resolution::One(id), false)),
             Some(id) => id,
             None => {
                 self.tx

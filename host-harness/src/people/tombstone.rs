@@ -173,8 +173,7 @@ pub fn sweep(tx: &Transaction<'_>, now: Millis) -> Result<usize, StoreError> {
     let batches = column(
         tx,
         "SELECT DISTINCT batch FROM action WHERE person IN (SELECT person FROM erasure) AND batch > 0
-         UNION SELECT DISTINCT batch FROM dead_letter
-                WHERE stage = 'map' AND state <> 'resolved' AND batch IS NOT NULL",
+         UNION SELECT DISTINCT batch FROM dead_letter WHERE stage = 'map' AND batch IS NOT NULL",
     )?;
     let mut changed = 0;
     for batch in batches {

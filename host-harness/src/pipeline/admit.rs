@@ -16,7 +16,9 @@ use crate::people::circle::Circle;
 use crate::people::deletions;
 use crate::people::fields::{self, EMAIL, PHONE, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
-use crate::registry::{About, Channel, ConsentStatus, Inadmissible, Payload};
+use crate::registry::{
+    About, Channel, ConsentBasis, ConsentStatus, Inadmissible, Payload, SetConsent, names,
+};
 use crate::store::acceptance::TrustedTime;
 use crate::store::outbox::{self, Class, NewAction, State};
 use crate::store::{Digest, StoreError};
@@ -84,6 +86,22 @@ impl Refusal {
 
 /// Checks every action, then admits every action: a record is never half admitted.
 pub(super) fn admit(
+    tx: &Transaction<'_>,
+    circle: &mut Circle,
+    admission: &Admission<'_>,
+    actions: &[Action],
+) -> Result<Result<Admitted, Refusal>, StoreError> {
+    let mut admitted = admit_all(tx, circle, admission, actions)?;
+    // The names of a record are learned even where its actions are refused, and so are the opt-outs
+    // that hang on them.
+    let followed = follow(tx, circle, admission)?;
+    if let Ok(admitted) = &mut admitted {
+        admitted.actions += followed;
+    }
+    Ok(admitted)
+}
+
+fn admit_all(
     tx: &Transaction<'_>,
     circle: &mut Circle,
     admission: &Admission<'_>,
@@ -200,6 +218,7 @@ fn old_or_waiting(
     }
 }
 
+/// The key of an effect.
 fn effect(admission: &Admission<'_>, slot: &str) -> Digest {
     Digest::of(&[
         &admission.installed.row.key.0,
@@ -330,6 +349,48 @@ fn admit_one(
         admitted.actions += 1;
     }
     Ok(())
+}
+
+/// Tells Brevo of opt-outs and suppressions that came over from somebody whom a person absorbed: at
+/// Brevo they stand at another contact, and no later record would repeat what is known here.
+fn follow(tx: &Transaction<'_>, circle: &mut Circle, admission: &Admission<'_>) -> Result<usize, StoreError> {
+    let mut admitted = 0;
+    for (person, channel) in circle.consents.take_followed() {
+        // No slot of a plugin holds a control character.
+        let slot = format!("\u{1}follow-{}@{person}", channel.as_str());
+        let names = identity::names_of(tx, PersonId(person))?;
+        let subject =
+            serde_json::to_string(&Subject::Person(names)).map_err(|_| StoreError::Unreadable("subject"))?;
+        let set = SetConsent { channel, status: ConsentStatus::OptedOut, basis: ConsentBasis::Flag };
+        let payload = serde_json::to_string(&set).map_err(|_| StoreError::Unreadable("payload"))?;
+        let new = NewAction {
+            installation: admission.installed.row.id.0,
+            destination: admission.installed.row.destination.0,
+            person: Some(person),
+            subject: &subject,
+            effect: effect(admission, &slot),
+            name: names::SET_CONSENT,
+            payload: &payload,
+            occurred_at: admission.time.trusted.then_some(admission.time.at),
+            received_at: admission.received_at,
+            rank: admission.record.observation.rank,
+            observation: Digest::of(&[admission.record.observation.id.as_bytes()]),
+            not_before: None,
+            not_after: None,
+            coalesce_key: None,
+            list: None,
+            thing: None,
+            class: Class::Urgent,
+            batch: admission.batch,
+            position: admission.position as i64,
+            state: State::Waiting,
+            code: None,
+        };
+        if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
+            admitted += 1;
+        }
+    }
+    Ok(admitted)
 }
 
 /// What was not pushed has time.

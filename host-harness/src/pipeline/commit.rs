@@ -3,7 +3,7 @@
 use rusqlite::Transaction;
 
 use super::admit::{Admission, Refusal, admit};
-use super::{Installed, Policy, Verdict};
+use super::{Installed, Policy, Verdict, Watch};
 use crate::contract::{Mapping, Nature, Record, TimeTrust};
 use crate::people::circle::Circle;
 use crate::store::acceptance::{self, TrustedTime};
@@ -19,6 +19,7 @@ pub(super) struct Origin<'a> {
     pub journal: Option<i64>,
     pub resource: Option<&'a str>,
     pub received_at: Millis,
+    pub watch: Option<&'a dyn Watch>,
 }
 
 /// Commits everything that a unit came to, inside the caller's transaction.
@@ -82,6 +83,11 @@ fn commit_records(
     let mut news = Vec::new();
     let mut kept = Vec::new();
     let mut counts = Counts::default();
+    let settled = |record: &Record, fate: Fate, reason: &str| {
+        if let Some(watch) = origin.watch {
+            watch.settled(installation, record, fate, reason);
+        }
+    };
     for mapped in records {
         let record = &mapped.record;
         counts.add("read");
@@ -90,6 +96,7 @@ fn commit_records(
             && circle.is_erased(tx, person)?
         {
             counts.skip("person-erased");
+            settled(record, Fate::Skipped, "person-erased");
             continue;
         }
         let verdict = acceptance::accept(tx, installed.row.key, record, time, horizon)?;
@@ -102,15 +109,23 @@ fn commit_records(
             }
             acceptance::Verdict::Duplicate => {
                 counts.add(Fate::Duplicate.as_str());
+                settled(record, Fate::Duplicate, "accepted-before");
                 continue;
             }
             acceptance::Verdict::BeyondHorizon => {
                 counts.skip("beyond-dedupe-horizon");
+                settled(record, Fate::Skipped, "beyond-dedupe-horizon");
                 continue;
             }
         };
-        if let Ok(Mapping::Nothing(reason)) = &mapped.mapping {
+        // What calls for nothing is kept where it is the new content of a state: a corrected
+        // mapping may call for something.
+        let is_new_content = matches!(verdict, acceptance::Verdict::NewRevision(_));
+        if let Ok(Mapping::Nothing(reason)) = &mapped.mapping
+            && !is_new_content
+        {
             counts.skip(reason);
+            settled(record, Fate::Skipped, reason);
             continue;
         }
         kept.push(Kept { record: record.clone(), version, received_at: origin.received_at });
@@ -120,10 +135,26 @@ fn commit_records(
         let batch = batches::insert(tx, installation, origin.journal, origin.resource, now, &kept)?;
         for (position, ((mapped, verdict, time), kept)) in news.iter().zip(&kept).enumerate() {
             let place = Place { batch, position, journal: origin.journal };
+            if matches!(verdict, acceptance::Verdict::NewRevision(_) | acceptance::Verdict::Unchanged) {
+                acceptance::kept_in(tx, installed.row.key, &kept.record, batch, position)?;
+            }
+            if let Ok(Mapping::Nothing(reason)) = &mapped.mapping {
+                counts.skip(reason);
+                settled(&kept.record, Fate::Skipped, reason);
+                continue;
+            }
             let fate = settle(tx, circle, installed, mapped, kept, *verdict, *time, &place, now)?;
             match fate {
-                Ok(fate) => counts.add(fate.as_str()),
-                Err(reason) => counts.skip(reason),
+                Ok(fate) => {
+                    counts.add(fate.as_str());
+                    if fate == Fate::Superseded {
+                        settled(&kept.record, fate, "newer-known");
+                    }
+                }
+                Err(reason) => {
+                    counts.skip(reason);
+                    settled(&kept.record, Fate::Skipped, reason);
+                }
             }
         }
     }

@@ -11,17 +11,20 @@ mod deletion;
 mod keys;
 mod membership;
 mod pages;
+mod remap;
 mod requeued;
 mod services;
 mod webhooks;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::contract::FailureKind;
+use crate::contract::{FailureKind, Record};
 use crate::store::dead_letters::Actor;
 use crate::store::installations::{Installation, InstallationId};
+use crate::store::tallies::Fate;
 use crate::store::{Store, StoreError};
 use crate::unit::{Outcome, Services, Unit, UnitError};
 use crate::world::{Millis, World};
@@ -50,6 +53,12 @@ pub struct Installed {
     pub guest: Arc<dyn Guest>,
     /// Makes the network side of a unit that reads this resource.
     pub outside: OutsideOf,
+}
+
+/// Looks on while units are committed. A host needs none; a plan counts with it.
+pub trait Watch: Send + Sync {
+    /// A record that calls for nothing, or for nothing new: its fate, and why.
+    fn settled(&self, installation: InstallationId, record: &Record, fate: Fate, reason: &str);
 }
 
 /// Makes the network side of a unit, by the resource that it reads.
@@ -104,6 +113,9 @@ pub struct Pipeline {
     busy: Mutex<HashSet<i64>>,
     ahead: ahead::Ahead,
     keys: keys::Keys,
+    /// The last turn was of mapping again: a page comes next.
+    remap_had_a_turn: AtomicBool,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 impl Pipeline {
@@ -118,20 +130,42 @@ impl Pipeline {
             busy: Mutex::new(HashSet::new()),
             ahead: ahead::Ahead::default(),
             keys: keys::Keys::default(),
+            remap_had_a_turn: AtomicBool::new(false),
+            watch: None,
         }
     }
 
-    /// Does one due unit of any kind: requeued records first, then webhooks, then pages.
+    /// Has somebody look on.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Does one due unit of any kind: requeued records first, then webhooks, then pages, which take
+    /// turns with states that are mapped again.
     pub fn step(&self) -> Result<Step, StoreError> {
         if self.requeued_step()? == Step::Worked {
             return Ok(Step::Worked);
         }
         match self.webhook_step()? {
             Step::Worked => Ok(Step::Worked),
-            Step::Idle(webhook) => match self.page_step()? {
+            Step::Idle(webhook) => match self.page_or_remap()? {
                 Step::Worked => Ok(Step::Worked),
                 Step::Idle(page) => Ok(Step::Idle([webhook, page].into_iter().flatten().min())),
             },
+        }
+    }
+
+    fn page_or_remap(&self) -> Result<Step, StoreError> {
+        let remap_first = !self.remap_had_a_turn.swap(false, Ordering::SeqCst);
+        if remap_first && self.remap_step()? == Step::Worked {
+            self.remap_had_a_turn.store(true, Ordering::SeqCst);
+            return Ok(Step::Worked);
+        }
+        match self.page_step()? {
+            Step::Idle(_) if !remap_first && self.remap_step()? == Step::Worked => Ok(Step::Worked),
+            page => Ok(page),
         }
     }
 

@@ -84,7 +84,12 @@ impl Pipeline {
         crash::point("unit-after-guest");
         self.read_ahead(job, installed, &outcome);
         let read = account(&mut outcome);
-        let origin = Origin { journal: None, resource: Some(&job.resource), received_at: now };
+        let origin = Origin {
+            journal: None,
+            resource: Some(&job.resource),
+            received_at: now,
+            watch: self.watch.as_deref(),
+        };
         let committed = self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
             jobs::note_page(tx, job, read)?;

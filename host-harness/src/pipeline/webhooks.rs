@@ -69,7 +69,12 @@ impl Pipeline {
             Err(error) => return self.webhook_failed(entry, &error),
         };
         crash::point("unit-after-guest");
-        let origin = Origin { journal: Some(entry.id), resource: None, received_at: delivery.received_at };
+        let origin = Origin {
+            journal: Some(entry.id),
+            resource: None,
+            received_at: delivery.received_at,
+            watch: self.watch.as_deref(),
+        };
         let committed = self.store.write(|tx| {
             commit(tx, installed, &outcome, &origin, &self.policy, now)?;
             journal::finish(tx, entry.id)?;

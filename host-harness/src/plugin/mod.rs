@@ -7,7 +7,7 @@
 //!
 //! Calls block: run them on plain threads, not inside an asynchronous task.
 
-mod cache;
+pub(crate) mod cache;
 mod engine;
 mod fault;
 mod guest;

@@ -56,7 +56,7 @@ pub struct UpsertObject {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddNote {
-    /// HTML.
+    /// HTML, fewer than 2,950 characters. The host adds a short mark, by which it finds the note again.
     pub text: String,
 }
 
@@ -64,7 +64,7 @@ pub struct AddNote {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTask {
-    /// What is to be done.
+    /// What is to be done. The host adds a short mark, by which it finds the task again.
     pub name: String,
     /// Name of one of the account's task types.
     #[serde(rename = "type")]
@@ -86,6 +86,21 @@ impl UpsertProduct {
             }
             _ => None,
         }
+    }
+
+    /// True where nothing of an older one is lost without it.
+    pub(crate) fn carries(&self, old: &Self) -> bool {
+        fn has<T>(new: &Option<T>, old: &Option<T>) -> bool {
+            new.is_some() || old.is_none()
+        }
+        self.id == old.id
+            && has(&self.url, &old.url)
+            && has(&self.image_url, &old.image_url)
+            && has(&self.sku, &old.sku)
+            && has(&self.price, &old.price)
+            && has(&self.parent_id, &old.parent_id)
+            && has(&self.categories, &old.categories)
+            && old.meta_info.keys().all(|key| self.meta_info.contains_key(key))
     }
 }
 
@@ -110,11 +125,25 @@ impl UpsertObject {
             _ => None,
         }
     }
+
+    /// True where nothing of an older one is lost without it.
+    pub(crate) fn carries(&self, old: &Self) -> bool {
+        (&self.kind, &self.ext_id) == (&old.kind, &old.ext_id)
+            && old.attributes.keys().all(|key| self.attributes.contains_key(key))
+    }
 }
+
+/// Characters of a note: Brevo takes 3,000 (OpenAPI `NoteData`), and the host's mark is one of its
+/// paragraphs.
+const NOTE_MAX: usize = 2_950;
 
 impl AddNote {
     pub(super) fn fault(&self) -> Option<&'static str> {
-        self.text.trim().is_empty().then_some("a note has a text")
+        match self.text.chars().count() {
+            _ if self.text.trim().is_empty() => Some("a note has a text"),
+            NOTE_MAX.. => Some("a note has fewer than 2,950 characters"),
+            _ => None,
+        }
     }
 }
 

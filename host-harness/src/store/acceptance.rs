@@ -97,6 +97,64 @@ fn accept_state(
     Ok(verdict)
 }
 
+/// Notes where the content is kept that is the current one of a state.
+pub fn kept_in(
+    tx: &Transaction<'_>,
+    installation: Digest,
+    record: &Record,
+    batch: i64,
+    position: usize,
+) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE state SET batch = ?2, position = ?3 WHERE key = ?1")?.execute(params![
+        state_key(installation, record).0,
+        batch,
+        position as i64
+    ])?;
+    Ok(())
+}
+
+/// The state's revision, where the record that is kept there is its current content. Of a state that
+/// was accepted before this was noted it is the record of the same observation and content.
+pub fn current(
+    tx: &Transaction<'_>,
+    installation: Digest,
+    record: &Record,
+    batch: i64,
+    position: usize,
+) -> Result<Option<i64>, StoreError> {
+    let observation = Digest::of(&[record.observation.id.as_bytes()]);
+    Ok(tx
+        .prepare_cached(
+            "SELECT revision FROM state WHERE key = ?1
+               AND ((batch = ?2 AND position = ?3) OR (batch IS NULL AND observation = ?4 AND content = ?5))",
+        )?
+        .query_row(
+            params![
+                state_key(installation, record).0,
+                batch,
+                position as i64,
+                observation.0,
+                content_digest(record).0
+            ],
+            |row| row.get(0),
+        )
+        .optional()?)
+}
+
+/// Gives a state's content, which stays the same, the next revision.
+pub fn revise(tx: &Transaction<'_>, installation: Digest, record: &Record) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE state SET revision = revision + 1 WHERE key = ?1")?.execute([state_key(
+        installation,
+        record,
+    )
+    .0])?;
+    Ok(())
+}
+
+fn state_key(installation: Digest, record: &Record) -> Digest {
+    Digest::of(&[&installation.0, record.id.as_bytes()])
+}
+
 /// Content that a change is measured by: the body and the names of the subject. Key order of the
 /// body is the guest's, which is deterministic.
 fn content_digest(record: &Record) -> Digest {

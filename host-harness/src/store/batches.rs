@@ -45,6 +45,13 @@ pub fn get(tx: &Transaction<'_>, batch: i64, position: usize) -> Result<Option<K
     Ok(if position < records.len() { records.swap_remove(position) } else { None })
 }
 
+/// Every record of a batch, by place: none where it was blanked; nothing where there is no such batch.
+pub fn all(tx: &Transaction<'_>, batch: i64) -> Result<Vec<Option<Kept>>, StoreError> {
+    let blob: Option<Vec<u8>> =
+        tx.query_row("SELECT records FROM batch WHERE id = ?1", [batch], |row| row.get(0)).optional()?;
+    blob.map_or(Ok(Vec::new()), |blob| unpack(&blob))
+}
+
 /// Blanks every record that `gone` names; the others keep their places. Returns how many it were.
 pub fn blank(
     tx: &Transaction<'_>,
@@ -66,12 +73,6 @@ pub fn blank(
             .execute(params![batch, pack(&records)?])?;
     }
     Ok(blanked)
-}
-
-fn all(tx: &Transaction<'_>, batch: i64) -> Result<Vec<Option<Kept>>, StoreError> {
-    let blob: Option<Vec<u8>> =
-        tx.query_row("SELECT records FROM batch WHERE id = ?1", [batch], |row| row.get(0)).optional()?;
-    blob.map_or(Ok(Vec::new()), |blob| unpack(&blob))
 }
 
 fn pack<T: Serialize>(records: &[T]) -> Result<Vec<u8>, StoreError> {

@@ -15,6 +15,7 @@ pub mod lists;
 pub mod outbox;
 pub mod pauses;
 mod rates;
+pub mod remaps;
 pub mod retention;
 pub mod runs;
 pub mod storage;
@@ -107,6 +108,7 @@ const STEPS: &[&str] = &[
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
     include_str!("schema-7.sql"),
+    include_str!("schema-8.sql"),
 ];
 
 /// The host's file.

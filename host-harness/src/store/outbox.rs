@@ -10,8 +10,8 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use super::installations::DestinationId;
 use super::{Digest, StoreError};
 use crate::contract::Subject;
-use crate::registry::UpsertContact;
-use crate::registry::names::{self, UPSERT_CONTACT};
+use crate::registry::names::{self, UPSERT_CONTACT, UPSERT_OBJECT, UPSERT_PRODUCT};
+use crate::registry::{Payload, UpsertContact};
 use crate::world::Millis;
 
 /// Where an action stands. The numbers are stored and never change.
@@ -185,7 +185,7 @@ pub struct NewAction<'a> {
     /// Not to be done after.
     pub not_after: Option<Millis>,
     /// A waiting upsert of the same person and key is replaced by this one, unless it carries
-    /// something that this one doesn't.
+    /// something that this one doesn't. Products and objects need no key: their lane is theirs alone.
     pub coalesce_key: Option<&'a str>,
     /// The list's row, of a join or leave.
     pub list: Option<i64>,
@@ -276,13 +276,16 @@ pub fn admit(tx: &Transaction<'_>, action: &NewAction<'_>) -> Result<Admission, 
     Ok(Admission::Admitted(id))
 }
 
-/// Ends what waits under the same key and the new one makes pointless: contact upserts that carry
-/// nothing which the new one doesn't, and what is debounced, as long as nothing of it was ever sent.
-/// Consent and suppressions are never replaced: each of them counts.
+/// Ends what waits and the new one makes pointless: upserts of the same person and key, or of the same
+/// thing, that carry nothing which the new one doesn't; and what is debounced under the same key, as
+/// long as nothing of it was ever sent. Brevo works on records of objects after it answered, so of
+/// those too only what was never sent is replaced. Consent and suppressions are never replaced: each
+/// of them counts.
 fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>, itself: i64) -> Result<(), StoreError> {
-    let Some(key) = new.coalesce_key.filter(|_| new.name == UPSERT_CONTACT || DEBOUNCED.contains(&new.name))
-    else {
-        return Ok(());
+    let key = match new.coalesce_key {
+        _ if [UPSERT_PRODUCT, UPSERT_OBJECT].contains(&new.name) => None,
+        Some(key) if new.name == UPSERT_CONTACT || DEBOUNCED.contains(&new.name) => Some(key),
+        _ => return Ok(()),
     };
     let lane = if new.person.is_some() { "person = ?1" } else { "thing = ?1" };
     let of: Box<dyn rusqlite::ToSql> = match (new.person, &new.thing) {
@@ -294,15 +297,22 @@ fn replace_waiting(tx: &Transaction<'_>, new: &NewAction<'_>, itself: i64) -> Re
         .prepare_cached(&format!(
             "SELECT id, subject, payload FROM action
              WHERE {lane} AND state IN (0, 1, 8, 9) AND state = 0
-               AND name = ?2 AND coalesce_key = ?3 AND installation = ?4 AND id <> ?5
-               AND (name = '{UPSERT_CONTACT}' OR attempts = 0 AND intent IS NULL)"
+               AND name = ?2 AND (?3 IS NULL OR coalesce_key = ?3) AND installation = ?4 AND id <> ?5
+               AND (name IN ('{UPSERT_CONTACT}', '{UPSERT_PRODUCT}') OR attempts = 0 AND (
+                    intent IS NULL
+                    OR name = '{UPSERT_OBJECT}' AND json_extract(intent, '$.process') IS NULL))"
         ))?
         .query_map(params![of, new.name, key, new.installation, itself], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?
         .collect::<Result<_, _>>()?;
     for (id, subject, payload) in waiting {
-        if new.name != UPSERT_CONTACT || carries_all(new, &subject, &payload) {
+        let carried = match new.name {
+            UPSERT_CONTACT => carries_all(new, &subject, &payload),
+            UPSERT_PRODUCT | UPSERT_OBJECT => carries_all_of_a_thing(new, &payload),
+            _ => true,
+        };
+        if carried {
             let to = Transition {
                 id,
                 from: State::Waiting,
@@ -340,6 +350,52 @@ fn carries_all(new: &NewAction<'_>, subject: &str, payload: &str) -> bool {
     old.attributes.keys().all(|name| new.attributes.contains_key(name))
         && (old_person.email.is_none() || new_person.email.is_some())
         && (old_person.phone.is_none() || new_person.phone.is_some())
+}
+
+fn carries_all_of_a_thing(new: &NewAction<'_>, payload: &str) -> bool {
+    match (Payload::parse(new.name, new.payload), Payload::parse(new.name, payload)) {
+        (Ok(Payload::UpsertProduct(new)), Ok(Payload::UpsertProduct(old))) => new.carries(&old),
+        (Ok(Payload::UpsertObject(new)), Ok(Payload::UpsertObject(old))) => new.carries(&old),
+        _ => false,
+    }
+}
+
+/// A newer revision of a thing was delivered: what is left of older ones, waiting or put aside, is
+/// over, and so are its letters. An operator who requeued it would overwrite the newer one.
+/// `delivered` has the action of each thing's lane.
+pub(crate) fn supersede_older(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    name: &str,
+    delivered: &BTreeMap<[u8; 16], i64>,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT d.id, a.id, a.thing FROM dead_letter d JOIN action a ON a.id = d.action
+         WHERE d.state = 'open' AND a.name = ?2 AND a.thing IS NOT NULL AND a.state IN (7, 9, 10)
+           AND d.installation IN (SELECT id FROM installation WHERE destination = ?1)",
+    )?;
+    let stopped: Vec<(i64, i64, [u8; 16])> = statement
+        .query_map(params![destination.0, name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    for (letter, action, thing) in stopped {
+        if delivered.get(&thing).is_some_and(|newer| action < *newer) {
+            tx.prepare_cached(
+                "UPDATE action SET state = 5, code = 'newer-revision', due_at = NULL WHERE id = ?1",
+            )?
+            .execute([action])?;
+            super::dead_letters::close(tx, letter, false, now)?;
+        }
+    }
+    for (thing, newer) in delivered {
+        tx.prepare_cached(
+            "UPDATE action SET state = 5, code = 'newer-revision', due_at = NULL
+             WHERE thing = ?1 AND thing IS NOT NULL AND state IN (0, 1, 8, 9) AND id < ?2
+               AND name = ?3 AND state IN (0, 8, 9)",
+        )?
+        .execute(params![thing, newer, name])?;
+    }
+    Ok(())
 }
 
 /// Makes a person's actions waiting again that were held for their consent or contact.

@@ -1,6 +1,8 @@
 -- One budget for one account: live consent and sends first, then live news, then what came in bulk.
 ALTER TABLE action ADD COLUMN class INTEGER NOT NULL DEFAULT 1; -- see store::outbox::Class
 ALTER TABLE action ADD COLUMN import INTEGER;                   -- the import that it rides in
+DROP INDEX action_in_flight;
+CREATE INDEX action_in_flight ON action (destination) WHERE state = 1 AND import IS NULL;
 CREATE INDEX action_next ON action (destination, class, name, due_at) WHERE state = 0 AND due_at IS NOT NULL;
 CREATE INDEX action_parked ON action (destination, due_at) WHERE state = 9 AND due_at IS NOT NULL;
 CREATE INDEX action_expiry ON action (destination, not_after) WHERE state IN (0, 8) AND not_after IS NOT NULL;

@@ -1,25 +1,17 @@
--- Deletes (design rule 9).
+-- Where the current content of a state lies, so that it can be mapped again.
+ALTER TABLE state ADD COLUMN batch INTEGER;    -- null: accepted before this was noted, and not kept
+ALTER TABLE state ADD COLUMN position INTEGER; -- its place in the batch
 
--- What an address had refused outlives the erasure of whoever had it: Brevo forgets a block with the
--- contact, so it is kept here. Names of one erased person hang together.
-ALTER TABLE tombstone ADD COLUMN person INTEGER;                     -- row that was erased; null: of an older host
-ALTER TABLE tombstone ADD COLUMN refuses INTEGER NOT NULL DEFAULT 1; -- 0: somebody else's too, or let in again; only the rest holds
-ALTER TABLE tombstone ADD COLUMN opted_out_at INTEGER;               -- null: no opt-out held for the address
-ALTER TABLE tombstone ADD COLUMN suppressed TEXT;                    -- hard-bounce, complaint
-ALTER TABLE tombstone ADD COLUMN suppressed_at INTEGER;
-CREATE INDEX tombstone_person ON tombstone (person) WHERE person IS NOT NULL;
-
--- Erased people whose closed actions and kept records are still to be blanked by the next pruning.
-CREATE TABLE erasure (
-  person INTEGER PRIMARY KEY,
-  at     INTEGER NOT NULL
+-- Mapping everything again after a mapping was corrected: the last time for each installation, or
+-- the one that is under way.
+CREATE TABLE remap (
+  installation INTEGER PRIMARY KEY,
+  mapping      BLOB NOT NULL,             -- digest of component and settings that it maps with
+  batch        INTEGER NOT NULL DEFAULT 0, -- these two: the record that was looked at last
+  position     INTEGER NOT NULL DEFAULT -1,
+  last_batch   INTEGER NOT NULL,          -- whatever came later was mapped with these settings already
+  started_at   INTEGER NOT NULL,
+  finished_at  INTEGER,                   -- null: under way
+  code         TEXT,                      -- why it stopped, where it did not come to its end
+  counts       TEXT NOT NULL DEFAULT '{}' -- JSON
 );
-
--- People whose contact was deleted: what happened before has no effect any more, whenever it comes.
-CREATE TABLE deletion (
-  person INTEGER PRIMARY KEY,
-  at     INTEGER NOT NULL                  -- trusted time of the newest deletion
-);
-
--- For the cap: deletes of an installation by day.
-CREATE INDEX action_deletes ON action (installation, received_at) WHERE name = 'brevo/delete-contact';

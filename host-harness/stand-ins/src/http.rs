@@ -392,7 +392,7 @@ fn entry(request: &Request, path: String) -> Entry {
 fn exchange(request: &Request, reply: &Reply) -> Exchange {
     let shown = |name: &str, value: &str| match name {
         "authorization" => value.split(' ').next().unwrap_or_default().to_owned(),
-        "signature" => String::new(),
+        "signature" | "api-key" => String::new(),
         _ => value.to_owned(),
     };
     let headers = request.headers.iter().map(|(name, value)| {

@@ -78,7 +78,7 @@ pub struct Violation {
 
 /// A request and its answer as they were on the wire, for a test that holds them against a
 /// description of the API. No credential: of `Authorization` only the scheme is there, of a
-/// signature only that there was one.
+/// signature or a key only that there was one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Exchange {
     /// Upper case.

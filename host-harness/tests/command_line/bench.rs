@@ -8,15 +8,17 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use stand_ins::brevo::{self, Brevo};
+use stand_ins::brevo;
 use stand_ins::moengage::{self, MoEngage};
+
+use crate::vendor::Checked;
 
 /// Stands in every secret, so that a leak is found by one search.
 pub const CANARY: &str = "canary-7c1e";
 
 pub struct Bench {
     pub directory: tempfile::TempDir,
-    pub brevo: Brevo,
+    pub brevo: Checked,
     pub moengage: MoEngage,
 }
 
@@ -41,12 +43,11 @@ impl From<Output> for Done {
 
 impl Bench {
     pub fn new() -> Self {
-        let brevo = Brevo::start(brevo::Options {
+        let brevo = Checked::start(brevo::Options {
             api_keys: vec![format!("{CANARY}-brevo")],
             plan: brevo::Plan::Unlimited,
             ..brevo::Options::default()
-        })
-        .unwrap();
+        });
         let moengage = MoEngage::start(moengage::Options {
             workspace_id: "SHOP".into(),
             data_key: Some(format!("{CANARY}-data")),
@@ -111,6 +112,13 @@ tenants:
     pub fn with_config(&self, args: &[&str]) -> Done {
         let config = self.config();
         self.run(&[args, &["--config", config.to_str().unwrap()]].concat())
+    }
+
+    /// The same for a process that is killed at a crash point.
+    pub fn with_config_until(&self, args: &[&str], crash_at: &str) -> Done {
+        let mut command = self.command();
+        command.args(args).arg("--config").arg(self.config()).env("HARNESS_CRASH_AT", crash_at);
+        command.stdin(Stdio::null()).output().unwrap().into()
     }
 
     /// Runs `harness call` with this input.

@@ -1,4 +1,4 @@
-//! `harness erase`, beside a host that serves and without one.
+//! `harness erase people`, beside a host that serves and without one.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn d18_a_person_is_erased_beside_a_running_host_and_nothing_of_them_is_logged_or
     let names = bench.directory.path().join("names.txt");
     std::fs::write(&names, "Ann@example.com\n\n").unwrap();
     let names = names.to_str().unwrap();
-    let order = ["erase", "--by", "email", "--from", names, "--behavior", "hard"];
+    let order = ["erase", "people", "--by", "email", "--from", names, "--behavior", "hard"];
 
     // Nobody can answer, so nothing is done; and it is said that it can't be undone.
     let refused = bench.with_config(&order);
@@ -64,20 +64,23 @@ fn d18_a_person_is_erased_beside_a_running_host_and_nothing_of_them_is_logged_or
 #[test]
 fn without_a_host_a_deletion_waits_for_the_next_one() {
     let bench = Bench::new();
-    assert_eq!(bench.serve().stop(), Some(0));
+    let serving = bench.serve();
+    bench.wait_for(|one| one["adds_up"] == true);
+    assert_eq!(serving.stop(), Some(0));
     let names = bench.directory.path().join("names.txt");
     std::fs::write(&names, "uid-1\nuid-2\n").unwrap();
     let from = ["--from", names.to_str().unwrap(), "--by", "external-id"];
-    let soft = bench.with_config(&[&["erase", "--yes"], &from[..]].concat());
+    let soft = bench.with_config(&[&["erase", "people", "--yes"], &from[..]].concat());
     assert!(soft.code == 1 && soft.err.contains("unknown-person"), "{} {}", soft.out, soft.err);
-    let hard = bench.with_config(&[&["erase", "--yes", "--behavior", "hard"], &from[..]].concat());
+    let hard = bench.with_config(&[&["erase", "people", "--yes", "--behavior", "hard"], &from[..]].concat());
     assert_eq!(hard.code, 0, "{} {}", hard.out, hard.err);
     assert_eq!(hard.out.matches("waits for the next `harness serve`").count(), 2, "{}", hard.out);
     let serving = bench.serve();
     bench.wait_for(|one| one["sums"]["states"]["deduplicated"] == 2);
     assert_eq!(serving.stop(), Some(0));
 
-    let bad = bench.with_config(&["erase", "--yes", "--by", "email", "--from", names.to_str().unwrap()]);
+    let bad =
+        bench.with_config(&["erase", "people", "--yes", "--by", "email", "--from", names.to_str().unwrap()]);
     assert!(bad.code == 2 && bad.err.contains("line 1") && !bad.err.contains("uid-1"), "{}", bad.err);
     assert_eq!(bench.with_config(&["erase", "held", "--json"]).json(), json!({ "held": [] }));
     let none = bench.with_config(&["erase", "release"]);

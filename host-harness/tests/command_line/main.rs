@@ -4,6 +4,8 @@
 mod bench;
 mod benchmarks;
 mod erasing;
+#[path = "../described/brevo.rs"]
+mod vendor;
 
 use bench::{Bench, CANARY};
 use serde_json::{Value, json};
@@ -316,4 +318,65 @@ fn a_brevo_key_that_is_refused_pauses_the_account_and_status_says_who_must_act()
     let text = bench.with_config(&["status"]).out;
     assert!(text.contains("PAUSED") && text.contains("tenant -> "), "{text}");
     assert_eq!(serving.stop(), Some(0));
+}
+
+#[test]
+fn a_corrected_mapping_is_planned_and_then_mapped_again_through_a_kill() {
+    let bench = Bench::new();
+    let first_name_into = |attribute: &str| {
+        let mapping = format!("        field_mapping: {{ u_fn: {attribute} }}\n        sync:");
+        bench.configure(|text| {
+            let text = text.replace("      base_url:", "      create_attributes: true\n      base_url:");
+            text.replace("        sync:", &mapping)
+        });
+    };
+    first_name_into("NICK");
+    let host = bench.serve();
+    let one = event("e1", "ann@example.com", now_s());
+    assert_eq!(host.post(&batch(&[one]), &format!("{CANARY}-webhook")), 200);
+    let delivered =
+        |status: &Value| status["sums"]["states"]["waiting"] == 0 && status["sums"]["actions"] != 0;
+    bench.wait_for(|one| delivered(one) && one["sums"]["states"]["in-flight"] == 0);
+    host.stop();
+    first_name_into("ALIAS");
+
+    let calls = bench.brevo.journal().received();
+    let done = bench.with_config(&["plan", "--remap", "--json"]);
+    let plan = done.json();
+    assert_eq!(done.code, 0, "{plan:#}");
+    assert_eq!(plan["writes"]["PUT /contacts/{id}"], 1, "{plan:#}");
+    let since = bench.brevo.journal();
+    assert!(since.entries().filter(|entry| entry.seq > calls).all(|entry| entry.method == "GET"));
+
+    let killed = bench.with_config_until(&["remap", "--json"], "unit-before-commit");
+    assert_eq!((killed.code, killed.out.as_str()), (-1, ""), "{}", killed.err);
+    for changed in [1, 0] {
+        let done = bench.with_config(&["remap", "--json"]);
+        let report = done.json();
+        assert_eq!(done.code, 0, "{report}");
+        assert_eq!(
+            (&report["result"], &report["changed"]),
+            (&json!("complete"), &json!(changed)),
+            "{report}"
+        );
+        assert!(report["states"].as_i64() >= Some(1), "{report}");
+    }
+    let text = bench.with_config(&["plan"]);
+    assert_eq!(text.code, 0, "{}", text.err);
+    for part in
+        ["What waits in the outbox already", "brevo/upsert-contact", "update", "Nothing of it was done"]
+    {
+        assert!(text.out.contains(part), "{part}: {}", text.out);
+    }
+    assert!(!format!("{}{}", text.out, text.err).contains("ann@example.com"), "{}", text.out);
+    let refused = bench.with_config(&["plan", "--resource", "no-such-thing"]);
+    assert!(refused.code == 2 && refused.err.contains("unknown-resource"), "{}", refused.err);
+
+    let host = bench.serve();
+    bench.wait_for(|one| delivered(one) && one["sums"]["states"]["in-flight"] == 0);
+    host.stop();
+    let contact = bench.brevo.contact_by_email("ann@example.com").unwrap();
+    assert_eq!(contact.attributes.get("ALIAS"), Some(&json!("Ann")), "{contact:?}");
+    assert_eq!(contact.attributes.get("NICK"), Some(&json!("Ann")), "{contact:?}");
+    assert_eq!(bench.brevo.events().len(), 1);
 }

@@ -1,19 +1,15 @@
-//! The checker under `tests/openapi-check`, built once for each test binary, and a proxy that
-//! writes down what passes between MoEngage and the host.
+//! Descriptions of vendors' APIs, what is held against them, and a proxy that writes down what passes
+//! between MoEngage and the host.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 
-#[path = "../../build/wasm.rs"]
-#[allow(dead_code)] // of the build, only the clean environment is used here
-mod wasm;
-
+pub mod brevo;
 pub mod deviations;
 pub mod proxy;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use stand_ins::journal::Exchange;
@@ -23,22 +19,8 @@ pub fn ours() -> PathBuf {
     root().join("docs/moengage-openapi.yaml")
 }
 
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("openapi-check");
-        let root = root().join("tests/openapi-check");
-        let mut cargo = wasm::clean(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), &root);
-        cargo.args(["build", "--locked", "--target-dir"]).arg(&target);
-        let output = cargo.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        target.join("debug/openapi-check")
-    })
-}
+use brevo::checker::program;
+pub use brevo::checker::root;
 
 /// Runs the checker and reads its lines.
 fn run(arguments: &[&str], input: &str) -> Vec<Value> {

@@ -21,7 +21,8 @@ use host_harness::unit::{Outcome, UnitError};
 use host_harness::world::Clock as _;
 use scripted::*;
 use serde_json::{Value, json};
-use stand_ins::brevo::{Brevo, ListEnvelope, Options, Plan};
+use sources::vendor::Checked;
+use stand_ins::brevo::{ListEnvelope, Options, Plan};
 use stand_ins::faults::{Fault, Rule};
 
 pub const MINUTE: i64 = 60_000;
@@ -29,7 +30,7 @@ pub const MINUTE: i64 = 60_000;
 /// A host with a scripted guest, and its Brevo.
 struct Lists {
     pub host: TestHost,
-    pub brevo: Brevo,
+    pub brevo: Checked,
 }
 
 /// What a payload names.
@@ -47,7 +48,7 @@ impl Lists {
     }
 
     pub fn with(options: Options) -> Self {
-        let brevo = Brevo::start(Options { plan: Plan::Unlimited, ..options }).unwrap();
+        let brevo = Checked::start(Options { plan: Plan::Unlimited, ..options });
         Self { host: TestHost::new(), brevo }
     }
 

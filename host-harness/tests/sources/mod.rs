@@ -2,6 +2,9 @@
 //! doors of the connector: Streams, export files, campaigns, Get User. The test moves the units.
 #![allow(dead_code)] // each test file uses its own part
 
+#[path = "../described/brevo.rs"]
+pub mod vendor;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,10 +17,11 @@ use host_harness::store::installations::{self, InstallationId};
 use host_harness::store::runs::{self, Run};
 use host_harness::store::{Store, StoreError};
 use serde_json::{Value, json};
-use stand_ins::brevo::{self, Brevo};
+use stand_ins::brevo;
 use stand_ins::bucket::{self, Bucket, Storage};
 use stand_ins::clock::Scale;
 use stand_ins::moengage::{self, MoEngage};
+use vendor::Checked;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const WORKSPACE: &str = "STANDIN";
@@ -78,7 +82,7 @@ impl Default for Setting {
 
 /// The vendors, and the configuration of a host between them.
 pub struct World {
-    pub brevo: Brevo,
+    pub brevo: Checked,
     pub moengage: MoEngage,
     pub bucket: Bucket,
     pub directory: tempfile::TempDir,
@@ -93,7 +97,7 @@ impl World {
 
     pub fn with(setting: &Setting) -> Self {
         let scale = Scale::from_now(setting.factor);
-        let brevo = Brevo::start(brevo::Options { scale, ..brevo::Options::default() }).unwrap();
+        let brevo = Checked::start(brevo::Options { scale, ..brevo::Options::default() });
         let record_exchanges = setting.record_exchanges;
         let options =
             moengage::Options { scale, campaigns: 0, record_exchanges, ..moengage::Options::default() };

@@ -26,6 +26,8 @@ pub struct Exchange {
     pub answer: String,
     /// The request is wrong on purpose: only the answer is checked.
     pub answer_only: bool,
+    /// The answer is a test's own: only the request is checked.
+    pub request_only: bool,
 }
 
 /// The value of a header.

@@ -42,7 +42,7 @@ paths:
         "5XX": { content: { text/html: {} } }
   /shelves/all/books:
     get:
-      responses: { "204": {} }
+      responses: { "204": { content: {} } }
 webhooks:
   borrowed:
     post:
@@ -197,6 +197,14 @@ fn a_literal_path_wins_over_a_variable_and_a_request_that_is_wrong_on_purpose_is
     exchange.answer_only = true;
     exchange.answer_headers.clear();
     assert_eq!(found(true, &exchange), []);
+}
+
+#[test]
+fn an_answer_of_a_tests_own_is_let_through_and_its_request_is_not() {
+    let mut exchange = Exchange { status: 418, answer: "tea".to_owned(), request_only: true, ..good() };
+    assert_eq!(found(true, &exchange), []);
+    exchange.query.push(("planted".into(), "1".into()));
+    assert_eq!(found(true, &exchange), [("undocumented-query", "request/query/planted".to_owned())]);
 }
 
 #[test]

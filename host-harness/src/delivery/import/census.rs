@@ -10,8 +10,8 @@ use crate::registry::Channel;
 use crate::store::{Digest, StoreError};
 use crate::world::Millis;
 
-/// After which everybody is counted again.
-const AGE: Millis = 3_600_000;
+/// After which everybody is counted again: what others change at Brevo meanwhile is not seen.
+const AGE: Millis = 15 * 60_000;
 
 /// Every contact of the account by its names. Names are kept as hashes: two that are taken for one
 /// only make somebody go alone.

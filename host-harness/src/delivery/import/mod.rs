@@ -19,11 +19,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Transaction;
 use serde_json::Value;
 
+use super::Delivery;
 use super::claim::Claim;
 use super::outcome::{Letter, write_thing};
 use super::schema::Readiness;
 use super::wire::Stop;
-use super::{Delivery, millis};
 use crate::brevo::errors::Kind;
 use crate::brevo::imports as wire;
 use crate::brevo::windows::Family;
@@ -268,8 +268,7 @@ impl Delivery {
                         self.pause(Some(import.installation), &Letter::of(rule), now)
                     }
                     super::Remedy::PauseFamily => {
-                        self.close_family(family, now + millis(self.options.policy.pause), rule.code);
-                        self.about_imports(import, &Letter::of(rule), now)
+                        self.pause_family(Some(import.installation), family, rule, now).map(|_| ())
                     }
                     super::Remedy::GiveUp => self.about_imports(import, &Letter::of(rule), now),
                     _ => Ok(()),

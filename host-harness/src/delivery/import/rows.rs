@@ -20,7 +20,7 @@ use crate::delivery::person::{Presence, digest};
 use crate::delivery::upsert::{plan, usable_attributes};
 use crate::delivery::work::{Ride, Work};
 use crate::people::identity::{self, PersonId};
-use crate::people::tombstone;
+use crate::people::{deletions, tombstone};
 use crate::registry::names::{SET_CONSENT, SET_SUPPRESSION, UPSERT_CONTACT};
 use crate::registry::{Channel, Payload};
 use crate::store::installations::DestinationId;
@@ -55,12 +55,17 @@ pub(super) struct Row {
 /// What is to be done with a contact that waits in bulk.
 enum Verdict {
     Rides(Box<Row>),
-    Alone,
+    /// Whether their address is at Brevo: then what they opted out of has to be said there soon.
+    Alone {
+        there: bool,
+    },
     /// Not at Brevo, and nobody knows what they want.
     Unknown(Box<Work>),
     /// Something earlier of theirs comes first.
     Later,
 }
+
+const ALONE: Verdict = Verdict::Alone { there: false };
 
 impl Delivery {
     /// The largest group of contacts that can ride together; none where too few can. Who can't is
@@ -82,7 +87,13 @@ impl Delivery {
                     *bytes += size;
                     rows.push(*row);
                 }
-                Verdict::Alone => imports::go_alone(tx, action.id, Class::BulkSingle)?,
+                Verdict::Alone { there } => {
+                    imports::go_alone(tx, action.id, Class::BulkSingle)?;
+                    let class = if there { Class::Urgent } else { Class::BulkSingle };
+                    for companion in companions(tx, &action)?.unwrap_or_default() {
+                        imports::go_alone(tx, companion, class)?;
+                    }
+                }
                 Verdict::Unknown(mut work) => {
                     work.person.set_presence(Presence::NotAtBrevo, now);
                     work.person.save(tx)?;
@@ -128,9 +139,9 @@ impl Delivery {
 
     fn verdict(&self, tx: &Transaction<'_>, action: Action) -> Result<Verdict, StoreError> {
         let Some(companions) = companions(tx, &action)? else { return Ok(Verdict::Later) };
-        let Ok(work) = Work::load(tx, action)? else { return Ok(Verdict::Alone) };
-        let Payload::UpsertContact(upsert) = &work.payload else { return Ok(Verdict::Alone) };
-        let Some(email) = work.names.email.clone() else { return Ok(Verdict::Alone) };
+        let Ok(work) = Work::load(tx, action)? else { return Ok(ALONE) };
+        let Payload::UpsertContact(upsert) = &work.payload else { return Ok(ALONE) };
+        let Some(email) = work.names.email.clone() else { return Ok(ALONE) };
         let attributes = usable_attributes(self, upsert);
         let email_value = digest(&address_key(Channel::Email, &email));
         let goes_alone = work.intent.address.is_some()
@@ -140,9 +151,10 @@ impl Delivery {
             || attributes.values().any(Value::is_null)
             || work.person.has_refused(address_attribute(Channel::Email), &email_value)
             || tombstone::is_erased(tx, self.options.destination, &work.subject)?
+            || deletions::ends(tx, &work.action)?
             || is_shared(tx, &work)?;
         if goes_alone {
-            return Ok(Verdict::Alone);
+            return Ok(ALONE);
         }
         let phone = self.phone_to_send(&work);
         let memory = self.memory();
@@ -153,7 +165,7 @@ impl Delivery {
         drop(memory);
         let Some(seen) = at_brevo else {
             if by_ext_id.is_some() || by_phone.is_some() || work.person.presence == Presence::AtBrevo {
-                return Ok(Verdict::Alone);
+                return Ok(ALONE);
             }
             if !self.may_create(&work) {
                 return Ok(Verdict::Unknown(Box::new(work)));
@@ -186,7 +198,7 @@ impl Delivery {
             // What it has to say about a contact that is there is said to that contact.
             || !companions.is_empty()
         {
-            return Ok(Verdict::Alone);
+            return Ok(Verdict::Alone { there: true });
         }
         let planned = plan(&work, &attributes);
         let same_phone = phone.as_ref().is_none_or(|phone| {
@@ -198,7 +210,7 @@ impl Delivery {
                     .is_some_and(|delivered| delivered.value == digest(&address_key(Channel::Sms, phone)))
         });
         if planned.older > 0 || planned.send.is_empty() || (known.is_some() && !same_phone) {
-            return Ok(Verdict::Alone);
+            return Ok(Verdict::Alone { there: true });
         }
         let mut body: Map<String, Value> = planned.send.into_iter().collect();
         let ext_id = work.names.ext_id.clone().filter(|_| seen.ext_id.is_none());

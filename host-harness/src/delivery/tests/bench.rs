@@ -263,6 +263,18 @@ impl Bench {
         self.word(person, list, false).unwrap()
     }
 
+    /// An action about a thing, in the lane of `key`.
+    pub fn about(&self, key: &str, name: &str, payload: Value, not_after: Option<Millis>) -> i64 {
+        let subject = serde_json::to_string(&Subject::Object(("thing".into(), key.into()))).unwrap();
+        let thing = Some(Digest::of(&[key.as_bytes()]));
+        let at = Some(self.now());
+        self.admit_new(
+            name,
+            payload,
+            NewAction { thing, subject: &subject, occurred_at: at, not_after, ..NEW },
+        )
+    }
+
     pub fn admit(
         &self,
         name: &str,
@@ -271,9 +283,10 @@ impl Bench {
         at: Option<Millis>,
         not_after: Option<Millis>,
     ) -> i64 {
-        self.admit_with(name, &Subject::Person(person.clone()), payload, |new| {
-            (new.occurred_at, new.not_after) = (at, not_after);
-        })
+        let id = self.person_id(person);
+        let subject = serde_json::to_string(&Subject::Person(person.clone())).unwrap();
+        let new = NewAction { person: Some(id), subject: &subject, occurred_at: at, not_after, ..NEW };
+        self.admit_new(name, payload, new)
     }
 
     /// A mail, text or campaign that may be sent within a day.
@@ -296,36 +309,27 @@ impl Bench {
             Subject::Person(person) => (Some(self.person_id(person)), None),
             Subject::Object((kind, key)) => (None, Some(Digest::of(&[kind.as_bytes(), key.as_bytes()]))),
         };
-        let number = self.effects.fetch_add(1, Ordering::SeqCst);
-        let effect = Digest::of(&[b"effect", &number.to_le_bytes()]);
         let subject = serde_json::to_string(about).unwrap();
+        let mut new = NewAction { person, thing, subject: &subject, ..NEW };
+        change(&mut new);
+        self.admit_new(name, payload, new)
+    }
+
+    fn admit_new(&self, name: &str, payload: Value, new: NewAction<'_>) -> i64 {
+        let number = self.effects.fetch_add(1, Ordering::SeqCst);
         let payload = payload.to_string();
         crate::registry::Payload::parse(name, &payload).unwrap();
-        let mut new = NewAction {
-            installation: 1,
-            destination: 1,
-            person,
-            subject: &subject,
-            effect,
+        let new = NewAction {
+            effect: Digest::of(&[b"effect", &number.to_le_bytes()]),
             name,
             payload: &payload,
-            occurred_at: None,
+            class: Class::of(name, false, false),
             received_at: self.now(),
-            rank: 0,
             // Later admissions win ties, so that tests read naturally.
             observation: Digest(u128::from(number).to_be_bytes()),
-            not_before: None,
-            not_after: None,
-            coalesce_key: None,
-            list: None,
-            thing,
-            class: Class::of(name, false, false),
-            batch: 1,
             position: number as i64,
-            state: State::Waiting,
-            code: None,
+            ..new
         };
-        change(&mut new);
         self.store.write(|tx| outbox::admit(tx, &new)).unwrap().id()
     }
 
@@ -445,3 +449,27 @@ impl Bench {
         self.brevo.state().events.iter().map(|event| event.name.clone()).collect()
     }
 }
+
+const NEW: NewAction<'static> = NewAction {
+    installation: 1,
+    destination: 1,
+    person: None,
+    subject: "",
+    effect: Digest([0; 16]),
+    name: "",
+    payload: "",
+    occurred_at: None,
+    received_at: 0,
+    rank: 0,
+    observation: Digest([0; 16]),
+    not_before: None,
+    not_after: None,
+    coalesce_key: None,
+    list: None,
+    thing: None,
+    class: Class::Live,
+    batch: 1,
+    position: 0,
+    state: State::Waiting,
+    code: None,
+};

@@ -90,7 +90,7 @@ fn at_brevo(bench: &Bench) -> (i64, i64) {
     contact.lists.insert(theirs);
     contact.email_blocked = true;
     drop(state);
-    bench.wait(10);
+    bench.wait(2_000); // the windows are empty again
     (ours, theirs)
 }
 
@@ -107,7 +107,7 @@ fn a_soft_delete_takes_the_contact_out_of_every_list_marks_it_and_keeps_it() {
     assert_eq!(contact.attributes[MARK], "2026-11-23");
     assert_eq!(contact.attributes["TIER"], "gold");
     assert!(contact.email_blocked, "blocks are not touched");
-    assert_eq!(bench.brevo.calls("PUT") - before, 1, "{:#?}", bench.brevo.state().journal);
+    assert_eq!(bench.brevo.calls("PUT") - before, 1);
     // Again: there is nothing left to do.
     bench.wait(10);
     let again = delete(&bench, &ada(), "soft");
@@ -212,7 +212,7 @@ fn d18_a_hard_delete_leaves_nothing_at_brevo_and_nothing_but_hashes_here() {
     bench.upsert(&other, json!({}));
     bench.run();
     bench.assert_end(deleted, State::Delivered, "");
-    bench.assert_end(event, State::Refused, "person-erased");
+    bench.assert_end(event, State::Refused, "person-deleted");
     let emails: Vec<_> = bench.brevo.state().contacts.values().map(|c| c.email.clone()).collect();
     assert_eq!(emails, [Some("bob@x.org".into())]);
     assert!(bench.brevo.state().mail_logs.is_empty());

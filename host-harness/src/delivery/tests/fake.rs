@@ -1,6 +1,9 @@
 //! Brevo in memory, as unhelpful as the documented one: unknown attributes are dropped in silence,
 //! a changed e-mail lifts the block whatever else the call says, identifiers are unique, events
 //! are kept as often as they are sent, names of lists are not unique, and every real join is noted.
+//! A request that `docs/brevo-openapi.yaml` does not describe fails its test.
+
+mod things;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,7 +12,9 @@ use serde_json::{Map, Value, json};
 
 use super::bench::SimClock;
 use super::fake_sends::Sends;
+use super::vendor;
 use crate::world::{Clock, HttpRequest, HttpResponse, Millis, Transport, TransportError, TransportErrorKind};
+pub use things::{FakeNote, Fate};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FakeContact {
@@ -90,6 +95,8 @@ pub struct State {
     pub mail_logs: BTreeSet<String>,
     /// The answers of adding and removing have no envelope.
     pub bare: bool,
+    /// Products, objects, notes and tasks.
+    pub things: things::Things,
     /// (label, body) of everything that arrived.
     pub journal: Vec<(String, Value)>,
     /// Every value that a contact's e-mail block took after a call.
@@ -154,6 +161,9 @@ impl Transport for FakeBrevo {
         let keys = request.headers.iter().filter(|(n, v)| n == "api-key" && v == "k").count();
         // A report lies elsewhere, and the key is not for it.
         assert_eq!(keys, usize::from(!request.url.contains("/reports/")));
+        if !request.url.contains("/reports/") {
+            as_described(request);
+        }
         let what = {
             let mut all = self.meanwhile.lock().unwrap();
             let place = all.iter().position(|(label, _)| request.label.starts_with(label.as_str()));
@@ -231,6 +241,22 @@ impl Transport for FakeBrevo {
 fn http_date(at: Millis) -> String {
     let at = jiff::Timestamp::from_millisecond(at).unwrap();
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn as_described(request: &HttpRequest) {
+    let target = request.url.strip_prefix("http://brevo.test").unwrap();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let query: Vec<(String, String)> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), decode(value)))
+        .collect();
+    let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let found = vendor::found(&json!({
+        "method": request.method, "path": path, "query": query, "headers": request.headers,
+        "body": body, "request_only": true,
+    }));
+    assert!(found.is_empty(), "{}: {found:#?}\n{body}", request.label);
 }
 
 pub(super) fn digits(text: &str) -> String {
@@ -370,6 +396,12 @@ impl State {
                 )
             }
             ("GET", ["events"]) => self.events_page(query),
+            ("GET", ["processes", ..]) if self.bulk.is_asked_for(&parts) => {
+                self.bulk_answer(method, &parts, query, body, now)
+            }
+            (_, ["products" | "objects" | "processes" | "crm", ..]) => {
+                self.about_things(method, &parts, query, body, now)
+            }
             (_, ["smtp" | "transactionalSMS" | "emailCampaigns", ..]) => {
                 self.sends.answer(method, &parts, query, body, now)
             }
@@ -649,4 +681,29 @@ pub(super) fn decode(text: &str) -> String {
         }
     }
     String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_request_that_is_not_described_fails_its_test() {
+    let send = |path: &str, body: Value| {
+        let request = HttpRequest {
+            method: "POST",
+            url: format!("http://brevo.test/v3{path}"),
+            label: format!("POST {path}"),
+            headers: [("api-key", "k"), ("content-type", "application/json")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            body: Some(body.to_string().into_bytes()),
+            deadline: std::time::Duration::from_secs(1),
+            body_cap: 1_000,
+            allow_private: true,
+        };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| as_described(&request))).is_ok()
+    };
+    let contact = json!({ "email": "a@x.org", "attributes": {}, "updateEnabled": false });
+    assert!(send("/contacts", contact.clone()));
+    assert!(!send("/contacts?forceMerge=true", contact));
+    assert!(!send("/contacts", json!({ "email": "a@x.org", "attributes": {}, "updateEnabled": true })));
+    assert!(!send("/contacts/lists/1/contacts/add", json!({ "ids": [] })));
+    assert!(!send("/contacts/import", json!({})));
 }

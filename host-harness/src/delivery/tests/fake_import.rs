@@ -46,6 +46,12 @@ struct Process {
 }
 
 impl Bulk {
+    /// Whether it is the process of an import, or all processes.
+    pub fn is_asked_for(&self, parts: &[&str]) -> bool {
+        let known = |id: &str| self.processes.iter().any(|process| process.id.to_string() == id);
+        parts.get(1).is_none_or(|id| known(id))
+    }
+
     /// General plan (docs/api-limits): 10 a second and 36,000 an hour for contacts and events, 100 an
     /// hour for everything else.
     pub fn is_over_limit(&mut self, label: &str, now: Millis) -> bool {

@@ -75,6 +75,7 @@ fn n17_what_one_family_may_not_do_stops_only_that_family() {
     assert_eq!(bench.letter_codes(), ["brevo-forbidden"]);
     bench.run_with(&delivery, i64::MAX);
     bench.assert_end(event, State::Delivered, "");
+    assert_eq!(bench.letter_codes(), Vec::<String>::new(), "closed by itself");
 }
 
 #[test]

@@ -121,6 +121,23 @@ fn nobody_rides_whose_row_could_merge_or_change_an_address() {
 }
 
 #[test]
+fn an_opt_out_of_somebody_who_is_there_already_waits_for_no_import() {
+    let bench = bench();
+    let there = bench.brevo.put(FakeContact {
+        ext_id: Some("u3".into()),
+        email: Some("u3@x.org".into()),
+        ..FakeContact::default()
+    });
+    bench.brevo.state().bulk.sticks = true;
+    let opted_out = |n| if n == 3 { ConsentStatus::OptedOut } else { ConsentStatus::OptedIn };
+    bench.backfill((0..50).map(|n| read(n, Some(opted_out(n)))));
+    bench.run_until(bench.now() + MINUTE);
+    let state = bench.brevo.state();
+    assert_eq!(state.bulk.imports, [(49, false)]);
+    assert!(state.contacts[&there].email_blocked, "while the import never ends");
+}
+
+#[test]
 fn whoever_opts_out_while_the_import_is_under_way_is_blocked_at_once() {
     let bench = bench();
     bench.brevo.state().bulk.speed = 1;

@@ -526,7 +526,7 @@ fn what_becomes_known_during_the_calls_counts() {
     let id = mail(&bench, &ada(), welcome());
     let (store, person) = (bench.store.clone(), PersonId(bench.person_id(&ada())));
     bench.brevo.meanwhile("GET /contacts", move || {
-        store.write(|tx| tombstone::erase(tx, DestinationId(1), person, START)).unwrap();
+        store.write(|tx| tombstone::erase(tx, DestinationId(1), person, &[], START)).unwrap();
     });
     bench.run();
     bench.assert_end(id, State::Refused, "person-erased");

@@ -6,18 +6,24 @@ mod bench;
 mod fake;
 mod fake_import;
 mod fake_sends;
+#[path = "../../../tests/described/brevo.rs"]
+mod vendor;
 
 mod addresses;
+mod answers;
 mod backfill;
 mod budget;
 mod campaigns;
 mod consents;
 mod contacts;
+mod crm;
 mod deletes;
 mod events;
 mod faults;
 mod imports;
 mod lists;
 mod mails;
+mod objects;
 mod orders;
+mod products;
 mod texts;

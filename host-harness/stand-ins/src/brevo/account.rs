@@ -167,6 +167,16 @@ impl Vendor for Account {
 
 /// The body as the call's schema says, or the refusal.
 pub(super) fn read<T: DeserializeOwned>(request: &Request) -> Result<T, Reply> {
+    let body = read_json(request)?;
+    // Serde would read a list as the members of an object in their order.
+    if !body.is_object() {
+        return Err(violation("invalid_parameter", "the body is no object"));
+    }
+    serde_json::from_value(body).map_err(|e| violation("invalid_parameter", &e.to_string()))
+}
+
+/// The body, whatever it is, or the refusal.
+pub(super) fn read_json(request: &Request) -> Result<Value, Reply> {
     let content_type = request.header("content-type").unwrap_or_default();
     if content_type.split(';').next().map(str::trim) != Some("application/json") {
         return Err(violation("invalid_parameter", "content-type is not application/json"));

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::account::{Account, read};
+use super::account::{Account, read, read_json};
 use super::attributes::phone;
 use super::contacts::{By, Identifier, Write};
 use super::options::BatchPartial;
@@ -73,7 +73,7 @@ impl Account {
         if request.body.len() > LARGEST_BATCH {
             return violation("invalid_parameter", "the batch is larger than 512 KB");
         }
-        let body: Value = match read(request) {
+        let body = match read_json(request) {
             Ok(body) => body,
             Err(reply) => return reply,
         };

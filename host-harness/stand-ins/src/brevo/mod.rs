@@ -128,6 +128,11 @@ impl Brevo {
         })
     }
 
+    /// The journal keeps whole exchanges too from now on: [`Journal::exchanges`].
+    pub fn record_exchanges(&self) {
+        self.server.shared.record_exchanges();
+    }
+
     /// A copy of the journal.
     pub fn journal(&self) -> Journal {
         self.server.shared.journal()

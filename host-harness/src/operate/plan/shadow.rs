@@ -1,0 +1,525 @@
+//! What stands in Brevo's place while a plan is made: reads go through, writes go nowhere.
+//!
+//! A write is answered by what reading proves. Where Brevo could be asked whether it would be taken,
+//! it is asked; what a write would have changed is remembered and shows in later reads, so that the
+//! delivery's own decisions go on as if it had been made. Nothing of those decisions stands here.
+//!
+//! | write | asked first | answered |
+//! |---|---|---|
+//! | a new contact | whether any of its identifiers is somebody's | 201, or the duplicate that it is |
+//! | a change of a contact | whether it is there, and whose a new identifier is | 204, 404, or a duplicate |
+//! | a new attribute | nothing: delivery has read them all | 201 |
+//! | joins and leaves | whether the list is there, and who is in it | row for row |
+//! | a deletion of a contact | whether it is there | 204 or 404 |
+//! | anything else | nothing | 202 without content: nothing is proven about what comes of it |
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::brevo::account::Call;
+use crate::brevo::contacts::{self, Name, address_key};
+use crate::brevo::lists;
+use crate::brevo::windows::{Family, Windows};
+use crate::registry::Channel;
+use crate::world::{Clock, HttpRequest, HttpResponse, Millis, Transport, TransportError, TransportErrorKind};
+
+/// First number of contacts that a plan makes up; Brevo's are far smaller, and a JSON number holds it.
+const MADE_UP: i64 = 1 << 52;
+
+/// Longest wait for a rate window, in host time.
+const PATIENCE: Millis = 120_000;
+
+/// A write that was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Write {
+    /// Method and path without any value, as in logs.
+    pub call: String,
+    /// Brevo would take it, as far as reading proves. False: it would be refused.
+    pub taken: bool,
+    /// What its answer would be is known.
+    pub known: bool,
+}
+
+/// Brevo as a plan sees it.
+pub(super) struct Shadow {
+    network: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    base_url: String,
+    windows: Mutex<BTreeMap<Family, Windows>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Contacts as they would be, by Brevo's number; none: deleted.
+    contacts: BTreeMap<i64, Option<Value>>,
+    made: i64,
+    /// Contacts as they were read.
+    seen: BTreeMap<i64, Option<Value>>,
+    attributes: Vec<Value>,
+    /// Lists that were asked for, and whether they are there.
+    lists: BTreeMap<i64, bool>,
+    /// Since they were last taken.
+    writes: Vec<Write>,
+    reads: u64,
+    /// A read did not find room in its window.
+    out_of_budget: bool,
+}
+
+/// An answer that ends a write before it is decided: what a read came to instead of an answer.
+type Undecided = Result<HttpResponse, TransportError>;
+
+impl Shadow {
+    /// For an account behind `base_url`. `windows` hold what may be read.
+    pub fn new(
+        network: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        base_url: &str,
+        windows: BTreeMap<Family, Windows>,
+    ) -> Self {
+        Self {
+            network,
+            clock,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            windows: Mutex::new(windows),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The writes since this was last asked for, in order.
+    pub fn take_writes(&self) -> Vec<Write> {
+        std::mem::take(&mut self.state().writes)
+    }
+
+    /// How often Brevo was read.
+    pub fn reads(&self) -> u64 {
+        self.state().reads
+    }
+
+    /// Whether a read did not find room in its window.
+    pub fn is_out_of_budget(&self) -> bool {
+        self.state().out_of_budget
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- reads ------------------------------------------------------------------------------
+
+    fn read(&self, request: &HttpRequest, path: &[String], query: &[(String, String)]) -> Undecided {
+        match path {
+            [contacts, name] if contacts == "contacts" => {
+                if let Some(kind) = query.iter().find(|(name, _)| name == "identifierType") {
+                    return self.read_contact(request, &kind.1, name);
+                }
+                let answer = self.send(request)?;
+                Ok(if name == "attributes" { self.with_attributes(answer) } else { answer })
+            }
+            _ => self.send(request),
+        }
+    }
+
+    fn read_contact(&self, request: &HttpRequest, kind: &str, name: &str) -> Undecided {
+        let remembered = |state: &State| match name.parse::<i64>() {
+            Ok(id) if kind == "contact_id" => state.contacts.get(&id).cloned(),
+            _ => state.contacts.values().flatten().find(|one| is_called(one, kind, name)).cloned().map(Some),
+        };
+        if let Some(known) = remembered(&self.state()) {
+            return Ok(known.map_or_else(no_contact, |contact| answer(200, &contact)));
+        }
+        let found = self.send(request)?;
+        let id = body_of(&found).get("id").and_then(Value::as_i64).filter(|_| found.status == 200);
+        if let Some(id) = id {
+            self.state().seen.insert(id, Some(body_of(&found)));
+        }
+        // It is there under that name, and would no longer be.
+        let renamed = id.is_some_and(|id| self.state().contacts.contains_key(&id));
+        Ok(if renamed { no_contact() } else { found })
+    }
+
+    fn with_attributes(&self, mut found: HttpResponse) -> HttpResponse {
+        let mut body = body_of(&found);
+        if found.status == 200
+            && let Some(rows) = body.get_mut("attributes").and_then(Value::as_array_mut)
+        {
+            rows.extend(self.state().attributes.iter().cloned());
+            found.body = body.to_string().into_bytes();
+        }
+        found
+    }
+
+    /// Sends a read when its window has room.
+    fn send(&self, request: &HttpRequest) -> Undecided {
+        let family = family_of(&request.url, &self.base_url);
+        self.wait(family)?;
+        let result = self.network.send(request);
+        let now = self.clock.now();
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(windows) = windows.get_mut(&family) {
+            match &result {
+                Ok(answer) => windows.heed(answer, now),
+                Err(_) => windows.fail(now),
+            }
+        }
+        drop(windows);
+        self.state().reads += 1;
+        result
+    }
+
+    fn wait(&self, family: Family) -> Result<(), TransportError> {
+        let mut patience = PATIENCE;
+        loop {
+            let now = self.clock.now();
+            let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+            let opens = windows.get(&family).and_then(|windows| windows.opens_at(now));
+            let Some(opens) = opens else {
+                windows.entry(family).and_modify(|windows| windows.count(now));
+                return Ok(());
+            };
+            drop(windows);
+            let wait = (opens - now).max(1);
+            if wait > patience {
+                self.state().out_of_budget = true;
+                return Err(TransportError {
+                    kind: TransportErrorKind::Unreachable,
+                    request_sent: false,
+                    message: "the plan's share of the rate window is used up".into(),
+                });
+            }
+            patience -= wait;
+            self.clock.sleep(Duration::from_millis(wait.unsigned_abs()));
+        }
+    }
+
+    // ---- writes -----------------------------------------------------------------------------
+
+    fn write(&self, request: &HttpRequest, path: &[String]) -> Undecided {
+        let body: Value = request
+            .body
+            .as_deref()
+            .map_or(Value::Null, |body| serde_json::from_slice(body).unwrap_or(Value::Null));
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let number = |text: &str| text.parse::<i64>().ok();
+        let answered = match (request.method, path.as_slice()) {
+            ("POST", ["contacts"]) => Some(self.create_contact(request, &body)),
+            ("PUT", ["contacts", id]) => number(id).map(|id| self.update_contact(request, id, &body)),
+            ("DELETE", ["contacts", id]) => number(id).map(|id| self.delete_contact(request, id)),
+            ("POST", ["contacts", "attributes", category, name]) => {
+                Some(self.create_attribute(category, name, &body))
+            }
+            ("POST", ["contacts", "lists", list, "contacts", verb @ ("add" | "remove")]) => {
+                number(list).map(|list| self.change_list(request, list, *verb == "add", &body))
+            }
+            _ => None,
+        };
+        // An event is taken or not; nothing that comes later depends on it.
+        let known = answered.is_some() || path.as_slice() == ["events"];
+        let answered = answered.unwrap_or_else(|| Ok(answer(202, &json!({}))));
+        if let Ok(answer) = &answered {
+            let taken = (200..300).contains(&answer.status);
+            self.state().writes.push(Write { call: request.label.clone(), taken, known });
+        }
+        answered
+    }
+
+    fn create_contact(&self, request: &HttpRequest, body: &Value) -> Undecided {
+        match self.taken(request, body, None)? {
+            Ok(taken) if taken.is_empty() => {}
+            Ok(taken) => return Ok(duplicate("create", &taken)),
+            Err(instead) => return Ok(instead),
+        }
+        let mut state = self.state();
+        state.made += 1;
+        let id = MADE_UP + state.made;
+        let mut contact = json!({
+            "id": id, "email": null, "emailBlacklisted": false, "smsBlacklisted": false,
+            "attributes": {}, "listIds": [],
+        });
+        change(&mut contact, body);
+        state.contacts.insert(id, Some(contact));
+        Ok(answer(201, &json!({ "id": id })))
+    }
+
+    fn update_contact(&self, request: &HttpRequest, id: i64, body: &Value) -> Undecided {
+        let mut contact = match self.contact(request, Name::Id(id))? {
+            Ok(Some(contact)) => contact,
+            Ok(None) => return Ok(no_contact()),
+            Err(instead) => return Ok(instead),
+        };
+        match self.taken(request, body, Some(id))? {
+            Ok(taken) if taken.is_empty() => {}
+            Ok(taken) => return Ok(duplicate("update", &taken)),
+            Err(instead) => return Ok(instead),
+        }
+        change(&mut contact, body);
+        self.state().contacts.insert(id, Some(contact));
+        Ok(answer(204, &Value::Null))
+    }
+
+    fn delete_contact(&self, request: &HttpRequest, id: i64) -> Undecided {
+        match self.contact(request, Name::Id(id))? {
+            Ok(Some(_)) => {
+                self.state().contacts.insert(id, None);
+                Ok(answer(204, &Value::Null))
+            }
+            Ok(None) => Ok(no_contact()),
+            Err(instead) => Ok(instead),
+        }
+    }
+
+    fn create_attribute(&self, category: &str, name: &str, body: &Value) -> Undecided {
+        let attribute = json!({ "name": name, "category": category, "type": body["type"] });
+        self.state().attributes.push(attribute);
+        Ok(answer(201, &json!({})))
+    }
+
+    fn change_list(&self, request: &HttpRequest, list: i64, add: bool, body: &Value) -> Undecided {
+        let known = self.state().lists.get(&list).copied();
+        let is_there = match known {
+            Some(known) => known,
+            None => {
+                let found = self.send(&get(request, &self.base_url, &lists::list(list)))?;
+                match lists::read_list(&found) {
+                    Ok(is_there) => *self.state().lists.entry(list).or_insert(is_there),
+                    Err(_) => return Ok(found),
+                }
+            }
+        };
+        if !is_there {
+            return Ok(error(404, "document_not_found", "List ID does not exist"));
+        }
+        let ids: Vec<i64> = body["ids"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+        let (mut success, mut failure) = (Vec::new(), Vec::new());
+        for id in ids {
+            let mut contact = match self.contact(request, Name::Id(id))? {
+                Ok(Some(contact)) => contact,
+                Ok(None) => {
+                    failure.push(id);
+                    continue;
+                }
+                Err(instead) => return Ok(instead),
+            };
+            // Without its lists nothing is proven about the contact.
+            let Some(rows) = contact.get_mut("listIds").and_then(Value::as_array_mut) else { continue };
+            let is_in = rows.contains(&json!(list));
+            if is_in == add {
+                failure.push(id);
+                continue;
+            }
+            if add {
+                rows.push(json!(list))
+            } else {
+                rows.retain(|row| *row != json!(list))
+            }
+            self.state().contacts.insert(id, Some(contact));
+            success.push(id);
+        }
+        if success.is_empty() && !failure.is_empty() {
+            let message = match add {
+                true => "Contact already in list and/or does not exist",
+                false => "Contact already removed from list and/or does not exist",
+            };
+            return Ok(error(400, "invalid_parameter", message));
+        }
+        Ok(answer(201, &json!({ "contacts": { "success": success, "failure": failure } })))
+    }
+
+    /// A contact as it would be; none where there is none. An answer that says neither stands for the
+    /// answer to the write.
+    fn contact(
+        &self,
+        request: &HttpRequest,
+        name: Name<'_>,
+    ) -> Result<Result<Option<Value>, HttpResponse>, TransportError> {
+        if let Name::Id(id) = name {
+            let state = self.state();
+            let known = state.contacts.get(&id).or_else(|| state.seen.get(&id));
+            if let Some(known) = known {
+                return Ok(Ok(known.clone()));
+            }
+        }
+        let call = contacts::get(name);
+        let request = get(request, &self.base_url, &call);
+        let Some((path, query)) = target(&request.url, &self.base_url) else { return Ok(Ok(None)) };
+        let found = self.read(&request, &path, &query)?;
+        Ok(match contacts::read_get(&found) {
+            Ok(Some(_)) => Ok(Some(body_of(&found))),
+            Ok(None) => Ok(None),
+            Err(_) => Err(found),
+        })
+    }
+
+    /// Identifiers of a write that are another contact's.
+    fn taken(
+        &self,
+        request: &HttpRequest,
+        body: &Value,
+        own: Option<i64>,
+    ) -> Result<Result<Vec<&'static str>, HttpResponse>, TransportError> {
+        let attributes = &body["attributes"];
+        let email = body["email"].as_str().or_else(|| attributes["EMAIL"].as_str());
+        let named = [
+            ("ext_id", body["ext_id"].as_str().map(Name::ExtId)),
+            ("email", email.map(Name::Email)),
+            ("SMS", attributes["SMS"].as_str().filter(|phone| !phone.is_empty()).map(Name::Phone)),
+        ];
+        let mut taken = Vec::new();
+        for (what, name) in named {
+            let Some(name) = name else { continue };
+            match self.contact(request, name)? {
+                Ok(Some(contact)) if contact["id"].as_i64() != own => taken.push(what),
+                Ok(_) => {}
+                Err(instead) => return Ok(Err(instead)),
+            }
+        }
+        Ok(Ok(taken))
+    }
+}
+
+impl Transport for Shadow {
+    fn send(&self, request: &HttpRequest) -> Undecided {
+        let Some((path, query)) = target(&request.url, &self.base_url) else {
+            return Err(TransportError {
+                kind: TransportErrorKind::Denied,
+                request_sent: false,
+                message: "a plan calls nothing but the account".into(),
+            });
+        };
+        if request.method == "GET" { self.read(request, &path, &query) } else { self.write(request, &path) }
+    }
+}
+
+/// What a write does to a contact, in the form in which it is read.
+fn change(contact: &mut Value, body: &Value) {
+    let none = Map::new();
+    let given = body["attributes"].as_object().unwrap_or(&none);
+    let email = body["email"].as_str().or_else(|| given.get("EMAIL").and_then(Value::as_str));
+    if let Some(email) = email {
+        let email = json!(address_key(Channel::Email, email));
+        if contact["email"] != email && !contact["email"].is_null() {
+            contact["emailBlacklisted"] = json!(false); // as Brevo does; brevo-python, `update_contact`
+        }
+        contact["email"] = email;
+    }
+    for field in ["emailBlacklisted", "smsBlacklisted"] {
+        if let Some(blocked) = body[field].as_bool() {
+            contact[field] = json!(blocked);
+        }
+    }
+    for (field, joins) in [("listIds", true), ("unlinkListIds", false)] {
+        for list in body[field].as_array().into_iter().flatten() {
+            if let Some(rows) = contact["listIds"].as_array_mut() {
+                rows.retain(|row| row != list);
+                rows.extend(joins.then(|| list.clone()));
+            }
+        }
+    }
+    let Some(attributes) = contact["attributes"].as_object_mut() else { return };
+    for (name, value) in given.iter().filter(|(name, _)| *name != "EMAIL") {
+        match (name.as_str(), value.as_str()) {
+            (_, Some("")) => drop(attributes.remove(name)),
+            ("SMS", Some(phone)) => {
+                attributes.insert(name.clone(), json!(address_key(Channel::Sms, phone)));
+            }
+            _ => drop(attributes.insert(name.clone(), value.clone())),
+        }
+    }
+    if let Some(ext_id) = body["ext_id"].as_str() {
+        attributes.insert("EXT_ID".into(), json!(ext_id));
+    }
+}
+
+/// Whether a contact has that identifier.
+fn is_called(contact: &Value, kind: &str, name: &str) -> bool {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match kind {
+        "email_id" => text(&contact["email"]) == Some(address_key(Channel::Email, name)),
+        "phone_id" => {
+            let phone = text(&contact["attributes"]["SMS"]);
+            phone.map(|phone| address_key(Channel::Sms, &phone)) == Some(address_key(Channel::Sms, name))
+        }
+        "ext_id" => {
+            text(&contact["ext_id"]).or_else(|| text(&contact["attributes"]["EXT_ID"])).as_deref()
+                == Some(name)
+        }
+        _ => false,
+    }
+}
+
+fn answer(status: u16, body: &Value) -> HttpResponse {
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    HttpResponse { status, headers: Vec::new(), body }
+}
+
+fn error(status: u16, code: &str, message: &str) -> HttpResponse {
+    answer(status, &json!({ "code": code, "message": message }))
+}
+
+fn no_contact() -> HttpResponse {
+    error(404, "document_not_found", "Contact does not exist")
+}
+
+fn duplicate(verb: &str, taken: &[&str]) -> HttpResponse {
+    let first = taken.first().copied().unwrap_or_default();
+    let message = format!("Unable to {verb} contact, {first} is already associated with another Contact");
+    let metadata = json!({ "duplicate_identifiers": taken });
+    answer(400, &json!({ "code": "duplicate_parameter", "message": message, "metadata": metadata }))
+}
+
+fn body_of(answer: &HttpResponse) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
+}
+
+/// A read in the name of a write.
+fn get(of: &HttpRequest, base_url: &str, call: &Call) -> HttpRequest {
+    HttpRequest {
+        method: "GET",
+        url: format!("{base_url}{}", call.path),
+        label: format!("GET {}", call.label),
+        headers: of.headers.iter().filter(|(name, _)| name != "content-type").cloned().collect(),
+        body: None,
+        ..of.clone()
+    }
+}
+
+/// Segments of a path.
+type Path = Vec<String>;
+/// Pairs of a query.
+type Query = Vec<(String, String)>;
+
+/// Path and query, decoded; none where it is not the account's.
+fn target(url: &str, base_url: &str) -> Option<(Path, Query)> {
+    let rest = url.strip_prefix(base_url)?.strip_prefix('/')?;
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = path.split('/').map(decode).collect::<Option<_>>()?;
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Some((decode(name)?, decode(value)?))
+    };
+    Some((path, pairs.map(pair).collect::<Option<_>>()?))
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits = [rest.next()?, rest.next()?];
+        bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Reads about contacts, attributes and lists are counted as such, everything else together.
+fn family_of(url: &str, base_url: &str) -> Family {
+    let path = url.strip_prefix(base_url).unwrap_or_default();
+    if path.starts_with("/contacts") { Family::Contacts } else { Family::Other }
+}

@@ -1,0 +1,499 @@
+//! `harness plan`: what it says is what then happens, and nothing happens by saying it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "sources/mod.rs"]
+mod sources;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use host_harness::connectors::Connector;
+use host_harness::operate::plan::{self, Asked, PlanError, Report, Row, Verdict};
+use host_harness::pipeline::Step;
+use host_harness::store::journal::{GroupCommit, Journal as _, RawDelivery};
+use host_harness::store::outbox::State;
+use host_harness::store::{Digest, Store, StoreError, batches};
+use serde_json::{Value, json};
+use sources::*;
+use stand_ins::brevo::NewList;
+use stand_ins::journal::Entry;
+
+const LIST: i64 = 5;
+const CONTACT: &str = "brevo/upsert-contact";
+const CONSENT: &str = "brevo/set-consent";
+const EVENT: &str = "brevo/track-event";
+const JOIN: &str = "brevo/join-list";
+
+/// A host that knows two people, and a Brevo that knows a third.
+struct Stage {
+    world: World,
+    scratch: tempfile::TempDir,
+    /// Brevo's requests before the plan.
+    before: u64,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let more = json!({
+            "event_mapping": { "SEEN": "seen", "NOISE": null },
+            "segment_sync": { "identifier": "uid", "lists": {
+                "s-inert": { "id": LIST, "inert": true },
+                "s-first": { "name": "First", "folder": "F" },
+                "s-new": { "name": "New", "folder": "F" },
+            } },
+        });
+        let world = World::with(&Setting { more, factor: 60.0, ..Setting::default() });
+        world.brevo.add_list(&NewList {
+            id: Some(LIST),
+            name: "Inert".into(),
+            folder: "F".into(),
+            ..NewList::default()
+        });
+        let stage = Self { world, scratch: tempfile::tempdir().unwrap(), before: 0 };
+        stage.units(|_| {}); // makes the store
+        for known in ["known", "same", "out"] {
+            stage.push(
+                "streams",
+                &stage.events(&[stage.event(known, &format!("e0{known}"), 3_600, json!({ "plan": "gold" }))]),
+            );
+        }
+        stage.push("segment-sync", &chunk("s-new", "x0", &["zed"]));
+        stage.push("segment-sync", &chunk("s-inert", "x0", &["same"]));
+        stage.execute();
+        stage.at_brevo("there");
+        stage
+    }
+
+    fn units(&self, body: impl FnOnce(&host_harness::host::Units)) {
+        body(&self.world.units());
+    }
+
+    /// Puts a webhook into the journal, where it waits.
+    fn push(&self, surface: &str, body: &Value) {
+        let store = Arc::new(self.world.store());
+        let installation = installation(&store);
+        let received_at = self.world.brevo.now();
+        let headers = vec![];
+        let body = body.to_string().into_bytes();
+        let raw = RawDelivery { installation, surface: surface.into(), received_at, headers, body };
+        GroupCommit::new(store).append(raw).unwrap();
+    }
+
+    fn events(&self, events: &[Value]) -> Value {
+        json!({ "app_name": "a", "source": "MOENGAGE", "moe_request_id": "r", "events": events })
+    }
+
+    fn event(&self, who: &str, uuid: &str, age_s: i64, attributes: Value) -> Value {
+        let mut user = json!({
+            "moengage_user_id": format!("m-{who}"), "u_em": format!("{who}@example.com"), "moe_unsubscribe": false
+        });
+        let user_map = user.as_object_mut().unwrap();
+        user_map.extend(attributes.as_object().unwrap().clone());
+        user_map.retain(|_, value| !value.is_null());
+        json!({
+            "event_name": "Seen", "event_code": "SEEN", "event_uuid": uuid,
+            "event_time": self.world.now_s() - age_s, "event_type": "USER_ACTION_EVENT",
+            "event_source": "MOENGAGE", "email_id": format!("{who}@example.com"), "uid": who,
+            "event_attributes": {}, "user_attributes": user, "device_attributes": {}
+        })
+    }
+
+    /// Somebody makes a contact in Brevo.
+    fn at_brevo(&self, who: &str) {
+        let answer = ureq::post(format!("{}/v3/contacts", self.world.brevo.url()))
+            .header("api-key", self.world.brevo.api_key())
+            .header("content-type", "application/json")
+            .send(json!({ "email": format!("{who}@example.com") }).to_string())
+            .unwrap();
+        assert_eq!(answer.status(), 201);
+    }
+
+    fn plan(&mut self, asked: Asked) -> Result<Report, PlanError> {
+        self.before = self.world.brevo.journal().received();
+        let config = self.world.config();
+        let asked = Asked { scratch: Some(self.scratch.path().into()), samples: 1_000, ..asked };
+        plan::plan(&config, &Connector::all(&config).unwrap(), &asked, &mut |_| {})
+    }
+
+    /// Does whatever is due, by a real host.
+    fn execute(&self) {
+        self.units(|units| while units.step().unwrap() == Step::Worked {});
+        let host = self.world.serve();
+        self.world.rest();
+        host.stop();
+    }
+
+    fn since_plan(&self) -> Vec<Entry> {
+        self.world.brevo.journal().entries().filter(|entry| entry.seq > self.before).cloned().collect()
+    }
+
+    /// What became of every action after the plan, by what Brevo was asked.
+    fn executed(&self, last: i64) -> BTreeMap<(String, String), (Verdict, Option<String>)> {
+        let entries = self.since_plan();
+        let brevo = &self.world.brevo;
+        let accepted = |method: &str, path: &str| {
+            let found = entries.iter().filter(move |entry| entry.method == method && entry.path == path);
+            found.filter(|entry| entry.status.is_some_and(|status| status < 300)).cloned().collect::<Vec<_>>()
+        };
+        let (creates, puts) =
+            (accepted("POST", "/v3/contacts"), accepted("PUT", "/v3/contacts/{identifier}"));
+        let changes = brevo.list_changes();
+        let joined = |payload: &Value, contact: i64| {
+            let named = brevo.lists().into_iter().find(|list| payload["list"]["name"] == list.name.as_str());
+            let list = payload["list"]["id"].as_i64().or(named.map(|list| list.id));
+            let since = changes.iter().filter(|change| change.seq > self.before && change.joined);
+            since.into_iter().any(|change| change.contact_id == contact && Some(change.list_id) == list)
+        };
+        let mut executed = BTreeMap::new();
+        for Done { name, action, subject, payload, state, code } in actions(&self.world.store(), last) {
+            let uid = subject["person"]["external_id"].as_str().or(subject["Person"]["external_id"].as_str());
+            let uid = uid.unwrap_or_else(|| panic!("{subject}"));
+            let contact = brevo.contact_by_ext_id(uid).map(|contact| contact.id);
+            let put = |what: &dyn Fn(&Value) -> bool| {
+                let of = |entry: &&Entry| {
+                    contact.is_some_and(|id| entry.target.contains(&format!("/contacts/{id}?")))
+                };
+                puts.iter().filter(of).any(|entry| what(&entry.body))
+            };
+            let made = match action.as_str() {
+                CONTACT if creates.iter().any(|entry| entry.body["ext_id"] == uid) => Some(Verdict::Create),
+                CONTACT if put(&|body| body.get("attributes").is_some() || body.get("ext_id").is_some()) => {
+                    Some(Verdict::Update)
+                }
+                CONSENT
+                    if put(&|body| body["emailBlacklisted"] == true && body.get("attributes").is_none()) =>
+                {
+                    Some(Verdict::Update)
+                }
+                EVENT => {
+                    let uuid = name.rsplit(':').next().unwrap();
+                    let arrived = brevo.events_by_property("moengage_event_uuid");
+                    arrived.contains_key(uuid).then_some(Verdict::Create)
+                }
+                JOIN if contact.is_some_and(|id| joined(&payload, id)) => Some(Verdict::Update),
+                _ => None,
+            };
+            let verdict = made.unwrap_or(match state {
+                State::Expired => Verdict::Expire,
+                State::Held | State::Parked => Verdict::Hold,
+                State::Refused | State::Failed => Verdict::Drop,
+                _ => Verdict::Leave,
+            });
+            let code = if made.is_some() { None } else { code };
+            executed.insert((name, action), (verdict, code));
+        }
+        executed
+    }
+}
+
+/// An action as it stands after it was executed.
+struct Done {
+    /// The record's, as a plan shows it.
+    name: String,
+    action: String,
+    subject: Value,
+    payload: Value,
+    state: State,
+    code: Option<String>,
+}
+
+/// Every action after `last`.
+fn actions(store: &Store, last: i64) -> Vec<Done> {
+    store
+        .read::<_, StoreError>(|tx| {
+            let mut statement = tx.prepare(
+                "SELECT batch, position, name, subject, state, code, payload FROM action WHERE id > ?1 ORDER BY id",
+            )?;
+            let rows = statement.query_map([last], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, String>(3)?, row.get(4)?, row.get(5)?, row.get::<_, String>(6)?))
+            })?;
+            let mut actions = Vec::new();
+            for row in rows {
+                let (batch, position, action, subject, state, code, payload) = row?;
+                let record = batches::get(tx, batch, position as usize)?.unwrap().record;
+                let name = if record.kind == "event" { record.id } else { digest(&record.kind, &record.id) };
+                let state = State::from_number(state).unwrap();
+                let (subject, payload) = (serde_json::from_str(&subject).unwrap(), serde_json::from_str(&payload).unwrap());
+                actions.push(Done { name, action, subject, payload, state, code });
+            }
+            Ok(actions)
+        })
+        .unwrap()
+}
+
+fn last_action(store: &Store) -> i64 {
+    let sql = "SELECT coalesce(max(id), 0) FROM action";
+    store.read::<_, StoreError>(|tx| Ok(tx.query_row(sql, [], |row| row.get(0))?)).unwrap()
+}
+
+fn digest(kind: &str, id: &str) -> String {
+    format!("{kind}#{}", &Digest::of(&[id.as_bytes()]).hex()[..12])
+}
+
+fn contact(who: &str) -> String {
+    digest("contact", &format!("moengage:{WORKSPACE}:contact:uid.{who}"))
+}
+
+fn member(sync: &str, who: &str) -> String {
+    digest("membership", &format!("moengage:{WORKSPACE}:membership:{sync}/uid.{who}"))
+}
+
+fn seen(uuid: &str) -> String {
+    format!("moengage:{WORKSPACE}:event:{uuid}")
+}
+
+fn chunk(sync: &str, execution: &str, add: &[&str]) -> Value {
+    let row = |who: &&str| json!({ "moengage_distinct_id": format!("m-{who}"), "partner_user_id": who, "source": "shop" });
+    json!({
+        "type": "segment_sync", "pagination": { "total_pages": 1, "page_count": 1 },
+        "data": {
+            "moengage_sync_id": sync, "moengage_sync_name": sync, "moengage_execution_id": execution,
+            "moengage_integration_id": "i", "remove_users": [],
+            "add_users": add.iter().map(row).collect::<Vec<_>>(),
+        }
+    })
+}
+
+/// Every verdict about an action, by record and action.
+fn said(rows: &[Row]) -> BTreeMap<(String, String), (Verdict, Option<String>)> {
+    let mut said = BTreeMap::new();
+    for row in rows {
+        let Some(action) = row.action.as_ref().filter(|action| *action != "attribute") else { continue };
+        assert_eq!(row.samples.len() as u64, row.count, "{row:?}");
+        for sample in &row.samples {
+            let known = said.insert((sample.clone(), action.clone()), (row.verdict, row.code.clone()));
+            assert_eq!(known, None, "{sample} {action}");
+        }
+    }
+    said
+}
+
+/// Where plan and execution say different things. What can't be previewed is no promise.
+fn differences(
+    plan: &BTreeMap<(String, String), (Verdict, Option<String>)>,
+    done: &BTreeMap<(String, String), (Verdict, Option<String>)>,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for key in plan.keys().chain(done.keys()).collect::<std::collections::BTreeSet<_>>() {
+        let (plan, done) = (plan.get(key), done.get(key));
+        if plan != done && plan.is_none_or(|(verdict, _)| *verdict != Verdict::CannotPreview) {
+            found.push(format!("{key:?}: planned {plan:?}, done {done:?}"));
+        }
+    }
+    found
+}
+
+/// The bytes of everything durable.
+fn bytes(store: &Path) -> Vec<Vec<u8>> {
+    let beside = |end: &str| std::path::PathBuf::from(format!("{}{end}", store.display()));
+    [store.to_path_buf(), beside("-wal")].iter().map(|path| std::fs::read(path).unwrap_or_default()).collect()
+}
+
+fn queue(stage: &Stage) {
+    let mut noise = stage.event("known", "enoise1", 60, json!({ "plan": "silver" }));
+    noise["event_code"] = json!("NOISE");
+    stage.push(
+        "streams",
+        &stage.events(&[
+            stage.event("new", "enew1", 60, json!({ "plan": "gold" })),
+            stage.event("known", "eknown1", 60, json!({ "plan": "silver" })),
+            stage.event("same", "esame1", 60, json!({ "plan": "gold" })),
+            stage.event("there", "ethere1", 60, json!({ "plan": "gold" })),
+            stage.event("out", "eout1", 60, json!({ "plan": "gold", "moe_unsubscribe": true })),
+            stage.event("new-out", "enewout1", 60, json!({ "moe_unsubscribe": true })),
+            stage.event("silent", "esilent1", 60, json!({ "moe_unsubscribe": null })),
+            stage.event("same", "eold1", 25 * 3_600, json!({ "plan": "gold" })),
+            noise,
+            json!(42),
+        ]),
+    );
+    stage
+        .push("streams", &stage.events(&[stage.event("known", "e0known", 3_600, json!({ "plan": "gold" }))]));
+    stage.push("segment-sync", &chunk("s-inert", "x1", &["known", "new", "there"]));
+    stage.push("segment-sync", &chunk("s-first", "x1", &["known"]));
+    stage.push("segment-sync", &chunk("s-new", "x1", &["same"]));
+}
+
+#[test]
+fn what_is_planned_is_what_happens_and_nothing_happens_by_planning() {
+    let mut stage = Stage::new();
+    queue(&stage);
+    let store = stage.world.store_path();
+    let (frozen, asked) = (bytes(&store), stage.world.moengage.journal().received());
+    let planned = stage.plan(Asked::default()).unwrap();
+
+    // Nothing was written anywhere.
+    assert_eq!(bytes(&store), frozen);
+    assert_eq!(std::fs::read_dir(stage.scratch.path()).unwrap().count(), 0, "the copy is gone");
+    let asked_of_brevo = stage.since_plan();
+    assert!(asked_of_brevo.iter().all(|entry| entry.method == "GET"), "{asked_of_brevo:#?}");
+    assert_eq!(asked_of_brevo.len() as u64, planned.brevo_reads);
+    assert_eq!(stage.world.brevo.over_limit(), 0);
+    assert_eq!(stage.world.moengage.journal().received(), asked, "no resource was due");
+    assert_eq!(planned.webhooks, 5);
+
+    // It says what is to be expected.
+    let said = said(&planned.rows);
+    let one = |name: String, action: &str| {
+        let (verdict, code) = said
+            .get(&(name.clone(), action.to_owned()))
+            .unwrap_or_else(|| panic!("{name} {action}: {said:#?}"));
+        (*verdict, code.clone())
+    };
+    let plain = |verdict: Verdict| (verdict, None);
+    let why = |verdict: Verdict, code: &str| (verdict, Some(code.to_owned()));
+    assert_eq!(one(contact("new"), CONTACT), plain(Verdict::Create));
+    assert_eq!(one(seen("enew1"), EVENT), plain(Verdict::Create));
+    assert_eq!(one(contact("known"), CONTACT), plain(Verdict::Update));
+    assert_eq!(one(contact("there"), CONTACT), plain(Verdict::Update));
+    assert_eq!(one(contact("out"), CONSENT), plain(Verdict::Update));
+    assert_eq!(one(contact("new-out"), CONSENT), why(Verdict::Leave, "travels-with-create"));
+    assert_eq!(one(contact("new-out"), CONTACT), plain(Verdict::Create));
+    assert_eq!(one(contact("silent"), CONTACT), why(Verdict::Hold, "consent-unknown"));
+    assert_eq!(one(seen("esilent1"), EVENT), why(Verdict::Hold, "contact-unknown"));
+    assert_eq!(one(seen("eold1"), EVENT), why(Verdict::Expire, "too-old"));
+    assert_eq!(one(member("s-inert", "known"), JOIN), plain(Verdict::Update));
+    assert_eq!(one(member("s-inert", "new"), JOIN), plain(Verdict::Update));
+    assert_eq!(one(member("s-first", "known"), JOIN), why(Verdict::Hold, "baseline-unconfirmed"));
+    assert_eq!(one(member("s-new", "same"), JOIN), why(Verdict::CannotPreview, "list-would-be-made"));
+    let row = |kind: &str, verdict: Verdict, code: &str| {
+        let found = planned.rows.iter().find(|row| {
+            row.kind == kind
+                && row.verdict == verdict
+                && row.code.as_deref() == Some(code)
+                && row.action.is_none()
+        });
+        found.map_or(0, |row| row.count)
+    };
+    assert_eq!(row("event", Verdict::Drop, "event-dropped"), 1);
+    assert_eq!(row("event", Verdict::Leave, "accepted-before"), 1);
+    assert_eq!(row("contact", Verdict::Leave, "unchanged"), 2, "{:#?}", planned.rows);
+    assert_eq!(row("unreadable", Verdict::Hold, "event-not-object"), 1);
+    assert!(!planned.is_whole());
+    let shown = serde_json::to_string(&planned).unwrap();
+    for personal in ["@example.com", "uid.new", "m-known"] {
+        assert!(!shown.contains(personal), "{shown}");
+    }
+
+    // Executed, the same input does exactly that.
+    let last = last_action(&stage.world.store());
+    stage.execute();
+    let done = stage.executed(last);
+    assert_eq!(differences(&said, &done), Vec::<String>::new());
+    let made = |path: &str| {
+        let entries = stage.since_plan();
+        let found = entries.iter().filter(|entry| entry.method == "POST" && entry.path == path);
+        found.filter(|entry| entry.status == Some(201)).count() as u64
+    };
+    assert_eq!(planned.writes["POST /contacts"], made("/v3/contacts"));
+    assert_eq!(planned.writes["POST /events"], 6);
+    stage.world.assert_clean();
+
+    // The comparison sees a plan that is wrong.
+    let mut wrong = said.clone();
+    wrong.insert((contact("known"), CONTACT.into()), plain(Verdict::Create));
+    assert_eq!(differences(&wrong, &done).len(), 1);
+}
+
+#[test]
+fn a_world_that_changed_after_the_plan_is_seen_as_different() {
+    let mut stage = Stage::new();
+    stage.push("streams", &stage.events(&[stage.event("new", "enew1", 60, json!({ "plan": "gold" }))]));
+    let planned = said(&stage.plan(Asked::default()).unwrap().rows);
+    assert_eq!(planned[&(contact("new"), CONTACT.to_owned())].0, Verdict::Create);
+    stage.at_brevo("new");
+    stage.before = stage.world.brevo.journal().received();
+    let last = last_action(&stage.world.store());
+    stage.execute();
+    let differences = differences(&planned, &stage.executed(last));
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(differences[0].contains("Create") && differences[0].contains("Update"), "{differences:?}");
+}
+
+#[test]
+fn what_waits_in_the_outbox_is_planned_and_so_is_a_read_that_fails() {
+    let mut stage = Stage::new();
+    stage.push("streams", &stage.events(&[stage.event("new", "enew1", 60, json!({ "plan": "gold" }))]));
+    stage.units(|units| while units.step().unwrap() == Step::Worked {});
+    let planned = stage.plan(Asked::default()).unwrap();
+    let outbox = said(&planned.outbox);
+    assert_eq!(outbox[&(contact("new"), CONTACT.to_owned())], (Verdict::Create, None));
+    assert_eq!(outbox[&(seen("enew1"), EVENT.to_owned())], (Verdict::Create, None));
+    assert_eq!(said(&planned.rows), BTreeMap::new());
+
+    // Brevo can't be read: then nothing is guessed.
+    stage.world.brevo.set_api_keys(vec!["another".into()]);
+    let planned = stage.plan(Asked::default()).unwrap();
+    let outbox = said(&planned.outbox);
+    let expected = (Verdict::CannotPreview, Some("brevo-bad-key".to_owned()));
+    assert_eq!(outbox[&(contact("new"), CONTACT.to_owned())], expected);
+    assert_eq!(outbox[&(seen("enew1"), EVENT.to_owned())], expected);
+    assert!(!planned.is_whole());
+    assert!(stage.since_plan().iter().all(|entry| entry.method == "GET"));
+}
+
+#[test]
+fn a_resource_a_window_and_a_remap_can_be_planned_and_the_wrong_names_are_told() {
+    let mut stage = Stage::new();
+    stage.world.moengage.with_campaigns(|campaigns| {
+        *campaigns = (0..30).map(stand_ins::moengage::Campaign::numbered).collect();
+    });
+    let resource = |name: &str| Asked { resources: vec![name.into()], ..Asked::default() };
+    let planned = stage.plan(resource("campaigns")).unwrap();
+    let [reading] = planned.readings.as_slice() else { panic!("{:?}", planned.readings) };
+    assert_eq!((reading.resource.as_str(), reading.result.as_str()), ("campaigns", "complete"));
+    assert!(reading.records >= 30);
+    assert!(planned.is_whole(), "{planned:#?}");
+    assert_eq!(planned.brevo_reads, 0);
+
+    let now = stage.world.brevo.now();
+    let window = Asked { window: Some((now - 86_400_000, now)), ..resource("event-exports") };
+    let planned = stage.plan(window).unwrap();
+    assert_eq!(planned.readings[0].result, "truncated", "there is no such folder");
+    assert!(!planned.is_whole());
+
+    let error = stage.plan(resource("campains")).unwrap_err();
+    assert_eq!(error.code(), "unknown-resource");
+    assert!(error.to_string().contains("campaigns"), "{error}");
+    let nobody = Asked { tenant: Some("nobody".into()), ..Asked::default() };
+    assert_eq!(stage.plan(nobody).unwrap_err().code(), "unknown-tenant");
+
+    let text = stage.world.text.replace(r#"{"plan":"PLAN"}"#, r#"{"plan":"TIER"}"#);
+    assert_ne!(text, stage.world.text);
+    stage.world.text = text;
+    let planned = stage.plan(Asked { remap: true, ..Asked::default() }).unwrap();
+    let updates = planned.rows.iter().filter(|row| row.action.as_deref() == Some(CONTACT));
+    let updates: Vec<_> = updates.map(|row| (row.verdict, row.count)).collect();
+    assert_eq!(updates, [(Verdict::Update, 3)]);
+    let attribute = planned.rows.iter().find(|row| row.action.as_deref() == Some("attribute")).unwrap();
+    assert_eq!((attribute.verdict, attribute.count), (Verdict::Create, 1));
+    assert!(stage.since_plan().iter().all(|entry| entry.method == "GET"));
+}
+
+#[test]
+fn a_plan_beside_a_running_host_leaves_it_alone() {
+    let mut stage = Stage::new();
+    let host = stage.world.serve();
+    stage.push("streams", &stage.events(&[stage.event("known", "elive1", 60, json!({ "plan": "gold" }))]));
+    stage.world.rest();
+    let rows = || -> (i64, i64) {
+        let sql = "SELECT (SELECT count(*) FROM action), (SELECT count(*) FROM accepted)";
+        stage
+            .world
+            .store()
+            .read::<_, StoreError>(|tx| Ok(tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?))
+            .unwrap()
+    };
+    let before = rows();
+    let planned = {
+        let config = stage.world.config();
+        let asked = Asked { scratch: Some(stage.scratch.path().into()), ..Asked::default() };
+        plan::plan(&config, &Connector::all(&config).unwrap(), &asked, &mut |_| {}).unwrap()
+    };
+    assert_eq!(said(&planned.rows), BTreeMap::new());
+    assert_eq!(rows(), before);
+    host.stop();
+    stage.before = 0;
+    stage.world.assert_clean();
+}
