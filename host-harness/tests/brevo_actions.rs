@@ -38,28 +38,45 @@ fn every_table_of_the_page_is_what_the_host_does() {
 /// What the delivery's sources say: `code: <this>, actor: Actor::<that>`, one below the other.
 fn letters() -> (String, BTreeSet<(String, String)>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/delivery");
-    let mut all = String::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            all.push_str(&std::fs::read_to_string(path).unwrap());
+    let (mut all, mut pairs) = (String::new(), BTreeSet::new());
+    for folder in [folder.join("import"), folder] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(path).unwrap();
+                pairs.extend(letters_of(&text));
+                all.push_str(&text);
+            }
         }
     }
-    let lines: Vec<&str> = all.lines().map(str::trim).collect();
+    (all, pairs)
+}
+
+fn letters_of(text: &str) -> Vec<(String, String)> {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let pairs = lines.windows(2).filter_map(|pair| {
         let code = pair[0].strip_prefix("code: ")?.strip_suffix(',')?;
         let actor = pair[1].strip_prefix("actor: ")?.strip_suffix(',')?.rsplit("::").next()?;
+        let constant = format!("const {code}: &str = ");
         let code = match code {
+            "letter.code" => return None, // one that stands elsewhere
             "lists::GONE" => "list-gone",
             "lists::NAMED_TWICE" => "list-named-twice",
             "OUTCOME_UNPROVEN" => "outcome-unproven",
             "CONTACT_GONE" => "contact-gone",
-            literal => literal.strip_prefix('"')?.strip_suffix('"')?,
+            other => {
+                let of_the_file =
+                    lines.iter().find_map(|line| line.strip_prefix(&constant)?.strip_suffix(';'));
+                let literal = of_the_file.unwrap_or(other);
+                literal
+                    .strip_prefix('"')
+                    .and_then(|rest| rest.strip_suffix('"'))
+                    .unwrap_or_else(|| panic!("which code is {other}?"))
+            }
         };
         Some((code.to_owned(), actor.to_owned()))
     });
-    let pairs = pairs.collect();
-    (all, pairs)
+    pairs.collect()
 }
 
 #[test]

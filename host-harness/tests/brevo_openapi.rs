@@ -4,116 +4,28 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod described;
+mod every_call;
 mod scripted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use described::Seen;
 use described::brevo::deviation::left;
 use described::brevo::{Checked, deviations, ours, theirs};
-use host_harness::brevo::account::{self, Client};
-use host_harness::contract::*;
-use host_harness::unit::MappedRecord;
-use scripted::*;
+use host_harness::brevo::account;
 use serde_json::{Value, json};
-use stand_ins::brevo::{BatchPartial, Brevo, ListEnvelope, NewList, Options, Plan};
+use stand_ins::brevo::{BatchPartial, Brevo, ListEnvelope, Options};
 use stand_ins::faults::{Fault, Rule};
 use stand_ins::journal::Exchange;
-
-const MINUTE: i64 = 60_000;
 
 /// What the host asked at Brevo, making every call that it knows.
 fn calls() -> &'static [Exchange] {
     static CALLS: OnceLock<Vec<Exchange>> = OnceLock::new();
     CALLS.get_or_init(|| {
-        let options = Options {
-            plan: Plan::Unlimited,
-            // The stand-in's clock is not the test's.
-            processing_delay: Duration::ZERO,
-            ..Options::default()
-        };
-        [ListEnvelope::Wrapped, ListEnvelope::Bare]
-            .into_iter()
-            .flat_map(|list_envelope| make_every_call(Options { list_envelope, ..options.clone() }))
-            .collect()
+        [ListEnvelope::Wrapped, ListEnvelope::Bare].into_iter().flat_map(every_call::make).collect()
     })
-}
-
-fn make_every_call(options: Options) -> Vec<Exchange> {
-    let (host, brevo) = (TestHost::new(), Checked::start(options));
-    let key = brevo.api_key().to_owned();
-    let client = Client::new(
-        host_harness::egress::transport::network(),
-        &format!("{}/v3", brevo.url()),
-        Arc::new(move || Some(key.clone().into())),
-        true,
-        Duration::from_secs(10),
-    );
-    account::read_check(&client.send(&account::check()).unwrap()).unwrap();
-
-    let run = |records: Vec<MappedRecord>| {
-        host.clock.advance(MINUTE);
-        host.deliver(records);
-        deliver_all(&host, &delivery(&host, &brevo));
-    };
-    let now = || host_harness::world::Clock::now(&*host.clock);
-    let people: Vec<Person> = (0..30)
-        .map(|n| match n {
-            0 => Person { phone: Some("+491511234567".into()), ..person("p0") },
-            1 => Person { email: Some("jörg@example.com".into()), ..person("p1") },
-            n => person(&format!("p{n}")),
-        })
-        .collect();
-    let ann = &people[0];
-    // Contacts: made, changed, moved to another address, blocked, unblocked.
-    let known = |who: &Person| {
-        let key = who.external_id.clone().unwrap();
-        let flag = consent(&format!("flag-{key}"), who, now(), "opted-in", "flag");
-        [flag, contact(who, &format!("first-{key}"), now(), json!({ "A": "1" }))]
-    };
-    run(people.iter().flat_map(known).collect());
-    run(vec![contact(ann, "second", now(), json!({ "A": "2", "B": "x", "C": "y" }))]);
-    let moved = Person { email: Some("ann+new@example.com".into()), ..ann.clone() };
-    run(vec![contact(&moved, "third", now(), json!({}))]);
-    run(vec![consent("out", &moved, now(), "opted-out", "signal")]);
-    run(vec![consent("in", &moved, now(), "opted-in", "signal")]);
-    // Lists: by number, and by a name that is looked for and made.
-    let bought = brevo.add_list(&NewList {
-        id: None,
-        name: "Bought".into(),
-        folder: "Shop".into(),
-        automation: false,
-    });
-    let lists =
-        [json!({ "list": { "id": bought.id } }), json!({ "list": { "name": "VIP", "folder": "New" } })];
-    for (n, list) in lists.iter().enumerate() {
-        let say = |member, execution: &str| {
-            let word =
-                |who| membership(who, list, member, &format!("{execution}{n}"), now(), Provenance::Live);
-            run(people[1..5].iter().map(word).collect());
-        };
-        say(true, "join");
-        say(false, "leave");
-    }
-    // A list that seems to be gone is looked for.
-    let gone = Fault::status(404, r#"{"code":"document_not_found","message":"List ID does not exist"}"#);
-    brevo.faults().add(Rule::on("POST", "/v3/contacts/lists/{id}/contacts/add", gone).times(1)).unwrap();
-    run(vec![membership(&people[6], &lists[0], true, "again", now(), Provenance::Live)]);
-    // Events: one, one without an answer, many at once.
-    let kinds =
-        json!({ "event": "bought", "properties": { "gift": true, "price": 9.5, "n": 1, "tags": ["a"] } });
-    let mut one = event("one", ann, Some(now()), now());
-    one.mapping =
-        Ok(Mapping::Actions(vec![action("event", "brevo/track-event", ann, kinds, Some(now() + HOUR))]));
-    run(vec![one]);
-    brevo.faults().add(Rule::on("POST", "/v3/events", Fault::close_after_effect()).times(1)).unwrap();
-    run(vec![event("lost", ann, Some(now()), now())]);
-    run((0..40).map(|n| event(&format!("many-{n}"), &people[n % 30], Some(now()), now())).collect());
-    assert_eq!(host.letters(), []);
-    brevo.journal().exchanges().cloned().collect()
 }
 
 fn operations() -> Vec<Value> {

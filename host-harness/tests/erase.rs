@@ -4,6 +4,8 @@
 
 #[path = "scripted/mod.rs"]
 mod scripted;
+#[path = "described/brevo.rs"]
+mod vendor;
 
 use host_harness::contract::*;
 use host_harness::operate::accounting::Sums;
@@ -18,8 +20,9 @@ use host_harness::unit::{MappedRecord, Outcome, UnitError};
 use host_harness::world::{Clock as _, Millis};
 use scripted::*;
 use serde_json::{Value, json};
-use stand_ins::brevo::{Brevo, Options, Plan};
+use stand_ins::brevo::{Options, Plan};
 use stand_ins::faults::{Fault, Rule};
+use vendor::Checked;
 
 const MINUTE: Millis = 60_000;
 const HARD: DeleteContact = DeleteContact { behavior: DeleteBehavior::Hard, mark: None };
@@ -27,7 +30,7 @@ const SOFT: DeleteContact = DeleteContact { behavior: DeleteBehavior::Soft, mark
 
 struct Deletes {
     host: TestHost,
-    brevo: Brevo,
+    brevo: Checked,
 }
 
 fn vip() -> Value {
@@ -47,7 +50,7 @@ fn deletion(key: &str, who: &Person, at: Millis, behavior: &str) -> MappedRecord
 
 impl Deletes {
     fn new() -> Self {
-        let brevo = Brevo::start(Options { plan: Plan::Unlimited, ..Options::default() }).unwrap();
+        let brevo = Checked::start(Options { plan: Plan::Unlimited, ..Options::default() });
         Self { host: TestHost::new(), brevo }
     }
 
@@ -343,7 +346,7 @@ fn n28_any_order_of_a_deletion_and_what_is_older_and_newer_folds_to_the_same_per
     assert_eq!(orders.len(), 120);
     let mut folded = std::collections::BTreeSet::new();
     for order in orders {
-        let deletes = Deletes { host: TestHost::new(), brevo: Brevo::start(Options::default()).unwrap() };
+        let deletes = Deletes { host: TestHost::new(), brevo: Checked::start(Options::default()) };
         deletes.host.clock.advance(3 * MINUTE);
         for n in order {
             deletes.host.deliver(vec![records[n].clone()]);
@@ -380,6 +383,10 @@ fn deletions_are_capped_by_the_day_and_the_rest_is_held_untouched_until_a_word()
         assert_eq!(deletes.end("brevo/track-event").0, State::Waiting, "nothing of the person was touched");
         assert_eq!(deletes.host.letters().len(), 1, "one letter for all");
         assert!(!deletes.is_well());
+        let now = deletes.now();
+        let status = deletes.host.store.read::<_, StoreError>(|tx| Status::of(tx, now)).unwrap();
+        assert_eq!(status.installations[0].held_deletions.as_ref(), deletes.held().first());
+        assert!(status.installations[0].adds_up);
         deletes.run();
         let count = deletes.brevo.contact_by_ext_id("last").unwrap().list_ids.len();
         assert_eq!(count, 1);

@@ -15,6 +15,7 @@ use host_harness::operate::lists::{self, Allowed};
 use host_harness::people::identity::PersonId;
 use host_harness::people::tombstone;
 use host_harness::pipeline::Step;
+use host_harness::registry;
 use host_harness::store::journal::{GroupCommit, Journal as _, RawDelivery};
 use host_harness::store::outbox::State;
 use host_harness::store::remaps::{self, Remap};
@@ -155,6 +156,130 @@ fn what_cannot_be_taken_back_is_not_done_again_whatever_the_mapping_says() {
     assert_eq!((counts.states, counts.actions), (1, 0), "{counts:?}");
     assert!(counts.failed.is_empty(), "{counts:?}");
     assert_eq!(host.actions(), sent);
+}
+
+/// An action about a thing.
+fn about(key: &str, slot: &str, name: &str, payload: Value, not_after: Option<i64>) -> Action {
+    let subject = Subject::Object(("thing".into(), key.into()));
+    Action { subject, ..action(slot, name, &person("nobody"), payload, not_after) }
+}
+
+/// A thing's state at a time.
+fn thing(key: &str, at: i64, body: Value, mapping: Mapping) -> MappedRecord {
+    let mut mapped = contact(&person("nobody"), &format!("o{at}"), at, body);
+    mapped.record.id = format!("scripted:ws:thing:{key}");
+    mapped.record.kind = "thing".into();
+    mapped.record.subject = Subject::Object(("thing".into(), key.into()));
+    mapped.mapping = Ok(mapping);
+    mapped
+}
+
+#[test]
+fn what_is_mapped_again_is_exactly_what_says_how_things_are() {
+    let ann = person("ann");
+    let later = Some(START + DAY);
+    let list = json!({ "list": { "name": "VIP", "folder": "F" }, "inert": true });
+    let of_person = |name: &str, payload: Value, not_after| action("x", name, &ann, payload, not_after);
+    let samples = [
+        of_person("brevo/upsert-contact", json!({ "attributes": { "A": "1" } }), None),
+        of_person(
+            "brevo/set-consent",
+            json!({ "channel": "email", "status": "opted-out", "basis": "flag" }),
+            None,
+        ),
+        of_person("brevo/set-suppression", json!({ "channel": "email", "reason": "hard-bounce" }), None),
+        of_person("brevo/track-event", json!({ "event": "bought" }), later),
+        of_person("brevo/join-list", list.clone(), None),
+        of_person("brevo/leave-list", list, None),
+        of_person("brevo/send-email", json!({ "template_id": 1 }), later),
+        of_person("brevo/send-sms", json!({ "content": "x", "sender": "ACME" }), later),
+        Action {
+            subject: Subject::Object(("brevo-campaign".into(), "7".into())),
+            ..of_person("brevo/trigger-campaign", json!({ "campaign_id": 7 }), later)
+        },
+        of_person("brevo/delete-contact", json!({ "behavior": "hard" }), None),
+        about("P1", "x", "brevo/upsert-product", json!({ "id": "P1", "name": "P" }), None),
+        about(
+            "P1",
+            "x",
+            "brevo/upsert-object",
+            json!({ "type": "t", "ext_id": "P1", "attributes": { "a": 1 } }),
+            None,
+        ),
+        of_person("brevo/add-note", json!({ "text": "x" }), later),
+        of_person("brevo/create-task", json!({ "name": "x" }), later),
+    ];
+    let names: Vec<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
+    assert_eq!(names, registry::names::ALL, "an action without a sample");
+    let mut repeated = Vec::new();
+    for sample in &samples {
+        // Each would be done where a record calls for it ...
+        let host = TestHost::new();
+        let mut calls = contact(&ann, "o1", START, json!({}));
+        calls.record.nature = Nature::Event;
+        calls.mapping = Ok(Mapping::Actions(vec![sample.clone()]));
+        host.deliver(vec![calls]);
+        assert_eq!(host.actions().len(), 1, "{}: {:?}", sample.name, host.letters());
+        // ... and again, where a state is mapped to it that was mapped to nothing.
+        let host = TestHost::new();
+        let mut silent = contact(&ann, "o1", START, json!({ "A": "1" }));
+        silent.mapping = Ok(Mapping::Nothing("no-target".into()));
+        host.deliver(vec![silent]);
+        let sample = sample.clone();
+        let name = sample.name.clone();
+        correct(&host, move |_| Ok(Mapping::Actions(vec![sample.clone()])));
+        let counts = remap(&host).counts;
+        assert!(counts.failed.is_empty(), "{name}: {counts:?}");
+        if counts.actions > 0 {
+            repeated.push(name);
+        }
+    }
+    let expected = [
+        "brevo/upsert-contact",
+        "brevo/set-consent",
+        "brevo/set-suppression",
+        "brevo/join-list",
+        "brevo/leave-list",
+        "brevo/upsert-product",
+        "brevo/upsert-object",
+    ];
+    assert_eq!(repeated, expected);
+}
+
+#[test]
+fn a_corrected_object_goes_to_brevo_once_and_its_notes_and_tasks_never() {
+    let host = TestHost::new();
+    let object = |name: &str, value: &str| {
+        let payload = json!({ "type": "t", "ext_id": "P1", "attributes": { name: value } });
+        about("P1", "object", "brevo/upsert-object", payload, None)
+    };
+    let product = |sku: &str| {
+        let payload = json!({ "id": "P1", "name": "P", "sku": sku });
+        about("P1", "product", "brevo/upsert-product", payload, None)
+    };
+    let later = Some(START + DAY);
+    let note = about("P1", "note", "brevo/add-note", json!({ "text": "x" }), later);
+    let task = about("P1", "task", "brevo/create-task", json!({ "name": "x" }), later);
+    let first = vec![object("colour", "red"), product("old"), note.clone(), task.clone()];
+    host.deliver(vec![thing("P1", START, json!({ "colour": "red" }), Mapping::Actions(first))]);
+    let before = host.actions();
+    assert_eq!(before.len(), 4);
+    // Another attribute of the object, another field of the product; the note and the task say more.
+    let text = |mut action: Action| {
+        action.payload = action.payload.replace("\"x\"", "\"y\"");
+        action
+    };
+    let (note, task) = (text(note), text(task));
+    let second = vec![object("tint", "red"), product("new"), note, task];
+    correct(&host, move |_| Ok(Mapping::Actions(second.clone())));
+    let counts = remap(&host).counts;
+    assert_eq!((counts.changed, counts.actions), (1, 2), "{counts:?}");
+    let names = || -> Vec<String> { host.actions()[4..].iter().map(|(name, ..)| name.clone()).collect() };
+    assert_eq!(names(), ["brevo/upsert-object", "brevo/upsert-product"]);
+    assert_eq!(payloads(&host)[4]["attributes"], json!({ "tint": "red" }));
+    // Once more: nothing.
+    assert_eq!(remap(&host).counts.actions, 0);
+    assert_eq!(host.actions().len(), 6);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod scripted;
+#[path = "described/brevo.rs"]
+mod vendor;
 
 use std::time::Duration;
 
@@ -11,10 +13,12 @@ use host_harness::store::dead_letters;
 use host_harness::store::outbox::State;
 use host_harness::unit::MappedRecord;
 use host_harness::world::Clock as _;
+
 use scripted::*;
 use serde_json::{Value, json};
-use stand_ins::brevo::{Brevo, Campaign, Options, Plan};
+use stand_ins::brevo::{Campaign, Options, Plan};
 use stand_ins::faults::{Fault, Rule};
+use vendor::Checked;
 
 const MAIL: &str = "/v3/smtp/email";
 const TEXT: &str = "/v3/transactionalSMS/send";
@@ -22,7 +26,7 @@ const CAMPAIGN: &str = "/v3/emailCampaigns/{id}/sendNow";
 
 struct Sends {
     host: TestHost,
-    brevo: Brevo,
+    brevo: Checked,
 }
 
 fn reader() -> Person {
@@ -32,13 +36,12 @@ fn reader() -> Person {
 impl Sends {
     /// A person who is at Brevo and wants everything, and a campaign to their list.
     fn new() -> Self {
-        let brevo = Brevo::start(Options {
+        let brevo = Checked::start(Options {
             plan: Plan::Unlimited,
             mail_log_delay: Duration::ZERO,
             sms_log_delay: Duration::ZERO,
             ..Options::default()
-        })
-        .unwrap();
+        });
         let sends = Self { host: TestHost::new(), brevo };
         let now = sends.host.clock.now();
         let mut sms = consent("c-sms", &reader(), now, "opted-in", "flag");

@@ -24,7 +24,7 @@ pub fn get(id: i64) -> Call {
         method: "GET",
         path: format!("/emailCampaigns/{id}"),
         label: "/emailCampaigns/{id}",
-        family: Family::Other,
+        family: Family::Campaigns,
         body: None,
     }
 }
@@ -55,7 +55,7 @@ pub fn send_now(id: i64) -> Call {
         method: "POST",
         path: format!("/emailCampaigns/{id}/sendNow"),
         label: "/emailCampaigns/{id}/sendNow",
-        family: Family::Other,
+        family: Family::Campaigns,
         body: None,
     }
 }

@@ -83,7 +83,7 @@ impl Process {
 
 /// `GET /processes/{id}`
 pub fn process(id: i64) -> Call {
-    get(format!("/processes/{id}"), "/processes/{id}", Family::Other)
+    get(format!("/processes/{id}"), "/processes/{id}", Family::Processes)
 }
 
 /// The process; none where Brevo doesn't know it.
@@ -108,7 +108,7 @@ pub fn read_process(answer: &HttpResponse) -> Result<Option<Process>, Problem> {
 
 /// `GET /processes`: the newest.
 pub fn processes() -> Call {
-    get("/processes?limit=50&offset=0&sort=desc".into(), "/processes", Family::Other)
+    get("/processes?limit=50&offset=0&sort=desc".into(), "/processes", Family::Processes)
 }
 
 /// Whether an import is among those that are not over.

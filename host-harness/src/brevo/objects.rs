@@ -1,5 +1,5 @@
 //! Records of custom objects (OpenAPI `/objects/{object_type}`), and what became of a batch of them
-//! (`/processes/{processId}`). Objects are in beta, and in Enterprise plans only.
+//! (`/processes/{id}`). Objects are in beta, and in Enterprise plans only.
 //!
 //! A record is named by its `ext_id`, so a batch is safe to repeat. The objects themselves and
 //! their attributes can't be made by any call, and Brevo drops attributes that it doesn't know
@@ -96,13 +96,13 @@ pub fn read_upsert(answer: &HttpResponse) -> Result<Batched, Problem> {
     if problem.kind == Kind::NotFound { Ok(Batched::NoSuchType) } else { Err(problem) }
 }
 
-/// `GET /processes/{processId}`
+/// `GET /processes/{id}`
 pub fn process(id: i64) -> Call {
     Call {
         method: "GET",
         path: format!("/processes/{id}"),
-        label: "/processes/{processId}",
-        family: Family::Other,
+        label: "/processes/{id}",
+        family: Family::Processes,
         body: None,
     }
 }

@@ -127,7 +127,7 @@ pub fn list(phone: &str, days: i64, offset: usize) -> Call {
             "/transactionalSMS/statistics/events?phoneNumber={phone}&days={days}&sort=desc&limit={PAGE}&offset={offset}"
         ),
         label: "/transactionalSMS/statistics/events",
-        family: Family::Other,
+        family: Family::TextReport,
         body: None,
     }
 }

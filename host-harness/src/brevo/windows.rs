@@ -18,8 +18,7 @@ pub enum Family {
     Contacts,
     /// `POST /events`.
     Events,
-    /// `POST /events/batch`. Undocumented: counted with everything else, of which it may use seven
-    /// tenths. Reading back, which events of unknown outcome wait for, has the rest for itself.
+    /// `POST /events/batch`: undocumented, and counted with everything else.
     EventsBatch,
     /// `POST /smtp/email`, and the list of blocked addresses.
     Mails,
@@ -31,21 +30,96 @@ pub enum Family {
     Texts,
     /// `POST /products`.
     Products,
-    /// `POST /objects/{type}/batch/upsert`: counted with everything else, of which it may use a
-    /// fifth. Once a minute, so that records that trickle in ride together.
+    /// `POST /objects/{type}/batch/upsert`, counted with everything else.
     Objects,
-    /// `POST /crm/notes` and `POST /crm/tasks`: counted with everything else, of which it may use
-    /// half.
+    /// `POST /crm/notes` and `POST /crm/tasks`, counted with everything else.
     Crm,
-    /// `GET /events`, which is counted with everything else.
+    /// `GET /transactionalSMS/statistics/events`, counted with everything else.
+    TextReport,
+    /// Everything under `/emailCampaigns`, counted with everything else.
+    Campaigns,
+    /// Everything under `/processes`, counted with everything else.
+    Processes,
+    /// `GET /events`, counted with everything else.
     ReadBack,
     /// Everything else.
     Other,
 }
 
+/// What a family may use of the calls that Brevo counts together.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Whose part it is.
+    pub family: Family,
+    /// At most so many tenths. The parts overlap: each is a limit, and all of them together are held
+    /// to the whole.
+    pub tenths: u32,
+    /// And at most one call in so many seconds.
+    pub every: Option<u32>,
+    /// Which calls these are.
+    pub calls: &'static str,
+    /// Why so much.
+    pub why: &'static str,
+}
+
+/// How the calls are divided that Brevo allows for everything that has no limit of its own, a hundred
+/// an hour (developers.brevo.com, docs/api-limits).
+pub const EVERYTHING_ELSE: [Part; 8] = [
+    Part {
+        family: Family::EventsBatch,
+        tenths: 7,
+        every: None,
+        calls: "many events at once",
+        why: "what they leave is for reading back, which events of unknown outcome wait for",
+    },
+    Part {
+        family: Family::Crm,
+        tenths: 5,
+        every: None,
+        calls: "notes, tasks, and reading them back",
+        why: "one call each: a flood of them leaves half to everything else",
+    },
+    Part {
+        family: Family::Objects,
+        tenths: 2,
+        every: Some(60),
+        calls: "many records of an object at once",
+        why: "records that trickle in ride together",
+    },
+    Part {
+        family: Family::ReadBack,
+        tenths: 10,
+        every: None,
+        calls: "looking for events of unknown outcome",
+        why: "nothing else proves them",
+    },
+    Part {
+        family: Family::TextReport,
+        tenths: 10,
+        every: None,
+        calls: "looking for texts of unknown outcome",
+        why: "nothing else proves them",
+    },
+    Part {
+        family: Family::Campaigns,
+        tenths: 10,
+        every: None,
+        calls: "looking at campaigns and sending them",
+        why: "rare",
+    },
+    Part {
+        family: Family::Processes,
+        tenths: 10,
+        every: None,
+        calls: "how far Brevo is with imports and objects",
+        why: "asked ever more seldom",
+    },
+    Part { family: Family::Other, tenths: 10, every: None, calls: "checks of a key", why: "rare" },
+];
+
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Contacts,
         Self::Events,
         Self::EventsBatch,
@@ -56,6 +130,9 @@ impl Family {
         Self::Products,
         Self::Objects,
         Self::Crm,
+        Self::TextReport,
+        Self::Campaigns,
+        Self::Processes,
         Self::ReadBack,
         Self::Other,
     ];
@@ -73,15 +150,17 @@ impl Family {
             Self::Products => "products",
             Self::Objects => "objects",
             Self::Crm => "crm",
+            Self::TextReport => "text-report",
+            Self::Campaigns => "campaigns",
+            Self::Processes => "processes",
             Self::ReadBack => "read-back",
             Self::Other => "other",
         }
     }
 
-    /// So many tenths of its windows.
-    fn share(self, plan: Plan, tenths: u32) -> Vec<(u32, u32)> {
-        let part = |(calls, seconds)| (calls * tenths / 10, seconds);
-        self.limits(plan).into_iter().map(part).collect()
+    /// Its part of the calls that are counted together, where they are.
+    fn part(self) -> Option<&'static Part> {
+        EVERYTHING_ELSE.iter().find(|part| part.family == self)
     }
 
     /// (calls, seconds) of each window; developers.brevo.com, docs/api-limits.
@@ -90,9 +169,6 @@ impl Family {
             (Self::Contacts | Self::Events, Plan::General) => vec![(10, 1), (36_000, 3_600)],
             (Self::Contacts | Self::Events, Plan::Advanced) => vec![(20, 1), (72_000, 3_600)],
             (Self::Contacts | Self::Events, Plan::Extended) => vec![(60, 1)],
-            (Self::EventsBatch, plan) => Self::Other.share(plan, 7),
-            (Self::Objects, plan) => [vec![(1, 60)], Self::Other.share(plan, 2)].concat(),
-            (Self::Crm, plan) => Self::Other.share(plan, 5),
             (Self::Mails, Plan::General) => vec![(1_000, 1), (3_600_000, 3_600)],
             (Self::Mails, Plan::Advanced) => vec![(2_000, 1), (7_200_000, 3_600)],
             (Self::Mails, Plan::Extended) => vec![(6_000, 1)],
@@ -108,28 +184,24 @@ impl Family {
             (Self::Products, Plan::General) => vec![(2, 1), (7_200, 3_600)],
             (Self::Products, Plan::Advanced) => vec![(4, 1), (14_400, 3_600)],
             (Self::Products, Plan::Extended) => vec![(21_600, 3_600)],
-            (Self::ReadBack | Self::Other, Plan::General) => vec![(100, 3_600)],
-            (Self::ReadBack | Self::Other, Plan::Advanced) => vec![(200, 3_600)],
-            (Self::ReadBack | Self::Other, Plan::Extended) => vec![(600, 3_600)],
+            (_, plan) => {
+                let whole = match plan {
+                    Plan::General => 100,
+                    Plan::Advanced => 200,
+                    Plan::Extended => 600,
+                };
+                let part = self.part();
+                let tenths = part.map_or(10, |part| part.tenths);
+                let often = part.and_then(|part| part.every).map(|seconds| (1, seconds));
+                often.into_iter().chain([(whole * tenths / 10, 3_600)]).collect()
+            }
         }
     }
 
     /// The families whose windows a call of this one counts in.
-    pub fn counted_in(self) -> &'static [Self] {
-        match self {
-            Self::Contacts => &[Self::Contacts],
-            Self::Events => &[Self::Events],
-            Self::EventsBatch => &[Self::EventsBatch, Self::Other],
-            Self::Mails => &[Self::Mails],
-            Self::MailList => &[Self::MailList],
-            Self::MailOther => &[Self::MailOther],
-            Self::Texts => &[Self::Texts],
-            Self::Products => &[Self::Products],
-            Self::Objects => &[Self::Objects, Self::Other],
-            Self::Crm => &[Self::Crm, Self::Other],
-            Self::ReadBack => &[Self::ReadBack, Self::Other],
-            Self::Other => &[Self::Other],
-        }
+    pub fn counted_in(self) -> impl Iterator<Item = Self> {
+        let whole = self.part().map(|_| Self::Other).filter(|whole| *whole != self);
+        std::iter::once(self).chain(whole)
     }
 }
 
@@ -202,6 +274,21 @@ impl Windows {
         }
         (self.closed, self.limited, self.failures) = (stored.closed, stored.limited, stored.failures);
         self.refused = stored.refused;
+    }
+
+    /// Counts what somebody else counted in windows of the same account.
+    pub fn absorb(&mut self, other: &Self) {
+        for window in &mut self.windows {
+            for (start, calls) in
+                other.windows.iter().filter(|w| w.period == window.period).flat_map(|w| &w.slots)
+            {
+                let place = window.slots.partition_point(|(known, _)| known < start);
+                match window.slots.get_mut(place) {
+                    Some((known, count)) if known == start => *count = count.saturating_add(*calls),
+                    _ => window.slots.insert(place, (*start, *calls)),
+                }
+            }
+        }
     }
 
     /// None where a call may be made now, otherwise when to ask again.

@@ -10,15 +10,18 @@ use super::{ConfigFile, Failure, Found, Output};
 use crate::brevo::account::{BASE_URL, Client};
 use crate::config::{ConnectorConfig, Destination, HostConfig};
 use crate::connectors::{self, Connector, Plugins};
-use crate::operate::check::{self, Probe, Result as Ended, Senders, SettingsProblem};
+use crate::host::STORE_FILE;
+use crate::operate::check::{self, Counted, Probe, Result as Ended, Senders, SettingsProblem};
 use crate::plugin::RuntimeOptions;
 use crate::plugin::limits::Limits;
+use crate::store::{Store, StoreError};
 use crate::world::Transport;
 
 /// Try a configuration: settings, every secret, every Brevo account
 ///
 /// Each secret is tried by a harmless read, and each ends as verified, refused (with what to do)
-/// or cannot-tell (an outage, say). Nothing is changed anywhere.
+/// or cannot-tell (an outage, say). Nothing is changed anywhere. The call to each Brevo account counts
+/// in the rate windows of the host, running or not; where no host has kept any, that is said.
 /// Exit code 1 unless everything is verified.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -39,6 +42,8 @@ struct Checked {
     tenant: String,
     connectors: Vec<CheckedConnector>,
     brevo: Probe,
+    /// Whether the call to Brevo was counted in the account's rate windows.
+    brevo_counted: bool,
 }
 
 #[derive(Serialize)]
@@ -54,7 +59,9 @@ struct CheckedConnector {
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     let config = args.config.load()?;
     let plugins = Plugins::load(&Connector::all(&config)?, RuntimeOptions::default())?;
-    let transport = super::vendor::world(&config).transport;
+    let world = super::vendor::world(&config);
+    let (transport, now) = (world.transport.clone(), world.now());
+    let store = store(&config)?;
     let mut all = Vec::new();
     for tenant in &config.tenants {
         if args.tenant.as_ref().is_none_or(|name| *name == tenant.name) {
@@ -63,8 +70,16 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
                 .iter()
                 .map(|connector| check_connector(&config, &tenant.name, connector, &plugins))
                 .collect::<Result<_, _>>()?;
-            let brevo = check::brevo(&client(&config, &tenant.brevo, &transport));
-            all.push(Checked { tenant: tenant.name.clone(), connectors, brevo });
+            let counted = match &store {
+                Some(store) => check::count(store, &tenant.brevo, now)?,
+                None => Counted::NoWindows,
+            };
+            let brevo = match counted {
+                Counted::Full(_) => check::brevo_is_busy(),
+                _ => check::brevo(&client(&config, &tenant.brevo, &transport)),
+            };
+            let brevo_counted = counted != Counted::NoWindows;
+            all.push(Checked { tenant: tenant.name.clone(), connectors, brevo, brevo_counted });
         }
     }
     if let (Some(name), true) = (&args.tenant, all.is_empty()) {
@@ -121,6 +136,16 @@ fn check_connector(
     Ok(CheckedConnector { connector: name, problems: Vec::new(), probes, senders })
 }
 
+/// The store of the host, where there is one that this program can write.
+fn store(config: &HostConfig) -> Result<Option<Store>, Failure> {
+    let path = config.data_dir.join(STORE_FILE);
+    match path.exists().then(|| Store::attach(&path)).transpose() {
+        // A key is checked before a release is started on the store of the one before, too.
+        Err(StoreError::Newer { .. }) => Ok(None),
+        other => Ok(other?),
+    }
+}
+
 fn client(config: &HostConfig, destination: &Destination, transport: &Arc<dyn Transport>) -> Client {
     let key = destination.api_key.current.clone();
     Client::new(
@@ -145,6 +170,9 @@ fn print(checked: &Checked) {
         connector.senders.iter().for_each(print_senders);
     }
     print_probe(&checked.brevo);
+    if !checked.brevo_counted {
+        println!("    one call, counted in no rate window: no host of this version has kept any");
+    }
     println!();
 }
 

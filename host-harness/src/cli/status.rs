@@ -11,8 +11,9 @@ use crate::world::{Clock as _, Millis, SystemClock};
 ///
 /// Reads the store beside a running host, or after it; needs no secret. Every record that was read
 /// and every action has exactly one fate: the two sums say so, or that they don't.
-/// Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a person: a
-/// dead letter, or a list for an operator's word.
+/// What waits for a Brevo account is shown by class of work, with what it waits for; `turn` is nothing
+/// but its turn. Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a
+/// person: a dead letter, or a list or deletion for an operator's word.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -62,12 +63,45 @@ fn print(status: &Status) {
             println!("  {}: {}", safe(&pause.code), safe(&pause.message));
             println!("  {} -> {}", safe(&pause.actor), safe(&pause.remedy));
         }
+        work(destination, status.at);
         for list in &destination.lists {
             let Some(wait) = &list.waits_for else { continue };
             println!("\nThe list {} of {} WAITS for your word", safe(&list.list), safe(&destination.name));
             println!("  {}: {}", safe(&wait.code), safe(&wait.message));
             println!("  operator -> {}", safe(&wait.remedy));
         }
+    }
+}
+
+/// What is under way to an account, and what waits for it.
+fn work(one: &DestinationStatus, now: Millis) {
+    if one.import.is_none() && one.unproven_sends == 0 && one.waiting.is_empty() {
+        return;
+    }
+    println!("\nBrevo account {}", safe(&one.name));
+    if let Some(import) = &one.import {
+        println!(
+            "  import    {} contacts, {}, begun {}, goes on {}",
+            count(import.contacts as i64),
+            import.phase,
+            relative(import.begun_at, now),
+            relative(import.next_at, now)
+        );
+    }
+    if one.unproven_sends > 0 {
+        println!(
+            "  parked    {} mails, texts or campaigns that may have been sent (`harness dead-letters list`)",
+            count(one.unproven_sends)
+        );
+    }
+    for waiting in &one.waiting {
+        let until = waiting.until.map(|at| format!(", {}", relative(at, now))).unwrap_or_default();
+        println!(
+            "  waiting   {:>8} {} for: {}{until}",
+            count(waiting.actions),
+            waiting.class,
+            safe(&waiting.waits_for)
+        );
     }
 }
 
@@ -101,6 +135,14 @@ fn installation(one: &InstallationStatus, now: Millis) {
     println!("  webhooks  {waiting}, {} put aside", count(sums.put_aside));
     if one.reading_back > 0 {
         println!("  parked    {} of them are read back by themselves", count(one.reading_back));
+    }
+    if let Some(held) = &one.held_deletions {
+        println!(
+            "  held      {} deletions wait for your word: {} more than a day may bring, {} outdated (`harness erase held`)",
+            count(held.capped + held.outdated),
+            count(held.capped),
+            count(held.outdated)
+        );
     }
     for (name, number) in shown(&sums.notes) {
         println!("  note      {} {name}", count(number));

@@ -22,17 +22,8 @@ impl Delivery {
         if work.subject.1 != what.campaign_id.to_string() {
             return Ok(End::Stopped(State::Refused, unreadable())); // its lane would not be the campaign's
         }
-        match self.trigger(work, what.campaign_id) {
-            // Counted with many other calls, which go on.
-            Err(Stop::Problem(problem, _)) if problem.kind.rule().remedy == Remedy::PauseFamily => {
-                Ok(self.wait_alone(&mut work.letters, &problem, "calls:campaigns"))
-            }
-            other => other,
-        }
-    }
-
-    fn trigger(&self, work: &mut ThingWork, id: i64) -> Result<End, Stop> {
-        let in_family = |problem| Stop::Problem(problem, Family::Other);
+        let id = what.campaign_id;
+        let in_family = |problem| Stop::Problem(problem, Family::Campaigns);
         let sent = work.intent.sent;
         let read = self.call(&campaigns::get(id));
         let status = match read.and_then(|answer| campaigns::read_get(&answer).map_err(in_family)) {
@@ -62,7 +53,7 @@ impl Delivery {
 
     fn send_campaign(&self, work: &mut ThingWork, id: i64) -> Result<End, Stop> {
         let before = self.begin_sending_to_many(&work.action, &mut work.intent)?;
-        let in_family = |problem| Stop::Problem(problem, Family::Other);
+        let in_family = |problem| Stop::Problem(problem, Family::Campaigns);
         let answer = self.call(&campaigns::send_now(id));
         let stop = match answer.and_then(|answer| campaigns::read_send_now(&answer).map_err(in_family)) {
             Ok(Answer::Taken) => return Ok(End::Delivered),

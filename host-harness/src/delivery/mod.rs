@@ -4,7 +4,7 @@
 //! | step | where |
 //! |---|---|
 //! | which work is due | `claim` |
-//! | a call under rate windows | `wire` |
+//! | a call under rate windows; those of commands beside the host | `wire`, `beside` |
 //! | attributes that exist | `schema` |
 //! | finding a person's contact | `contact` |
 //! | contact upserts, and changes of address | `upsert`, `address` |
@@ -20,6 +20,7 @@
 //! | what an end means for the outbox | `outcome` |
 
 mod address;
+pub mod beside;
 mod blocks;
 mod campaign;
 mod claim;
@@ -62,6 +63,8 @@ use crate::store::outbox::State;
 use crate::store::{Store, StoreError};
 use crate::world::{Millis, World};
 use claim::Claim;
+pub(crate) use claim::ways;
+pub(crate) use import::LIST as IMPORT_LIST;
 use objects::ObjectType;
 use outcome::End;
 use schema::Schema;
@@ -181,7 +184,7 @@ impl Delivery {
             options.allow_private,
             options.policy.deadline,
         );
-        let rates = store.read(|tx| wire::load_rates(tx, &options))?;
+        let rates = store.read(|tx| wire::resumed_rates(tx, &options))?;
         Ok(Self {
             store,
             world,

@@ -204,7 +204,7 @@ impl Delivery {
     }
 
     fn ask_after(&self, batch: &ObjectBatch, process: i64) -> Result<Vec<(End, Intent)>, StoreError> {
-        let in_family = |problem| Stop::Problem(problem, Family::Objects);
+        let in_family = |problem| Stop::Problem(problem, Family::Processes);
         let answer = self.call(&wire::process(process));
         let now = self.world.now();
         match answer.and_then(|answer| wire::read_process(&answer).map_err(in_family)) {

@@ -17,6 +17,7 @@
 
 use std::time::Duration;
 
+use super::Delivery;
 use super::blocks::Present;
 use super::contact::parked_gone;
 use super::outcome::{Again, End, Letter, interrupted};
@@ -24,7 +25,6 @@ use super::person::Presence;
 use super::track::is_too_old;
 use super::wire::Stop;
 use super::work::{Intent, Work};
-use super::{Delivery, millis};
 use crate::brevo::account::Call;
 use crate::brevo::contacts::{Contact, Name, address_key};
 use crate::brevo::errors::{Problem, Remedy};
@@ -221,15 +221,6 @@ impl Delivery {
             return Ok(End::Stopped(State::Parked, unproven()));
         }
         Ok(look_for_it(intent))
-    }
-
-    /// Waits as long as a paused family does, and stops nothing else: what else is counted with the
-    /// call is not meant.
-    pub(super) fn wait_alone(&self, letters: &mut Vec<Letter>, problem: &Problem, about: &str) -> End {
-        let rule = problem.kind.rule();
-        letters.push(Letter { about: Some(about.to_owned()), ..Letter::of(rule) });
-        let at = self.world.now() + millis(self.options.policy.pause);
-        End::Again(Again { at, code: rule.code, counted: false })
     }
 
     /// After a crash in the middle of it.

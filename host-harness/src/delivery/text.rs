@@ -59,10 +59,6 @@ impl Delivery {
             match self.is_in_text_report(&phone, days, &tag) {
                 Ok(true) => return Ok(End::Delivered),
                 Ok(false) => {}
-                // Counted with many other calls, which go on.
-                Err(Stop::Problem(problem, _)) if problem.kind.rule().remedy == Remedy::PauseFamily => {
-                    return Ok(self.wait_alone(&mut work.letters, &problem, "calls:text-report"));
-                }
                 Err(stop) => return self.look_failed(&mut work.intent, stop, text_unproven),
             }
         }
@@ -71,7 +67,7 @@ impl Delivery {
 
     /// Whether a complete read of what happened to the texts to the number shows one with the tag.
     fn is_in_text_report(&self, phone: &str, days: i64, tag: &str) -> Result<bool, Stop> {
-        let in_family = |problem| Stop::Problem(problem, Family::Other);
+        let in_family = |problem| Stop::Problem(problem, Family::TextReport);
         let mut offset = 0;
         for _ in 0..PAGES {
             let call = texts::list(phone, days, offset);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::Transaction;
 
 use super::outcome::End;
-use super::{Delivery, DestinationOptions};
+use super::{Delivery, DestinationOptions, beside};
 use crate::brevo::account::{Call, NoAnswer};
 use crate::brevo::errors::Problem;
 use crate::brevo::windows::{Family, Windows};
@@ -65,7 +65,7 @@ impl Delivery {
                 return Err(Stop::Closed(at));
             }
             for family in call.family.counted_in() {
-                if let Some(windows) = rates.get_mut(family) {
+                if let Some(windows) = rates.get_mut(&family) {
                     windows.count(now);
                 }
             }
@@ -77,7 +77,7 @@ impl Delivery {
         self.with_rates(|rates| {
             // What an answer says about the rate holds for everything that is counted with it.
             for family in call.family.counted_in() {
-                let Some(windows) = rates.get_mut(family) else { continue };
+                let Some(windows) = rates.get_mut(&family) else { continue };
                 match &result {
                     Ok(answer) => windows.heed(answer, now),
                     Err(NoAnswer::Transport(_)) => windows.fail(now),
@@ -133,26 +133,23 @@ impl Delivery {
         body(&mut self.rates.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Stores the windows with whatever transaction is under way.
+    /// Stores the windows with whatever transaction is under way, and takes over what commands counted
+    /// beside it.
     pub(super) fn save_rates(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
-        let states = self.with_rates(|rates| {
-            let state =
-                |(family, windows): (&Family, &Windows)| Ok((*family, serde_json::to_string(windows)?));
-            rates.iter().map(state).collect::<Result<Vec<_>, serde_json::Error>>()
+        let beside = beside::take(tx, self.options.destination)?;
+        let rates = self.with_rates(|rates| {
+            beside::absorb(rates, &beside);
+            rates.clone()
         });
-        for (family, state) in states.map_err(|_| StoreError::Unreadable("rate"))? {
-            tx.prepare_cached(
-                "INSERT INTO rate (bucket, state) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET state = ?2 WHERE state <> ?2",
-            )?
-            .execute(params![bucket(&self.options, family), state])?;
+        for (family, windows) in &rates {
+            beside::save(tx, &beside::bucket(self.options.destination, *family), windows)?;
         }
         Ok(())
     }
 }
 
 /// The windows of the plan, with what was counted before the start.
-pub(crate) fn load_rates(
+pub(super) fn resumed_rates(
     tx: &Transaction<'_>,
     options: &DestinationOptions,
 ) -> Result<BTreeMap<Family, Windows>, StoreError> {
@@ -160,27 +157,29 @@ pub(crate) fn load_rates(
     for family in Family::ALL {
         let limits = options.limits.get(&family).cloned().unwrap_or_else(|| family.limits(options.plan));
         let mut windows = Windows::new(&limits);
-        let stored: Option<String> = tx
-            .prepare_cached("SELECT state FROM rate WHERE bucket = ?1")?
-            .query_row([bucket(options, family)], |row| row.get(0))
-            .optional()?;
-        if let Some(text) = stored {
-            windows.resume(serde_json::from_str(&text).map_err(|_| StoreError::Unreadable("rate"))?);
+        if let Some(stored) = beside::stored(tx, &beside::bucket(options.destination, family))? {
+            windows.resume(stored);
         }
         rates.insert(family, windows);
     }
     Ok(rates)
 }
 
+/// The same for who only looks, with what commands counted beside the host.
+pub(crate) fn load_rates(
+    tx: &Transaction<'_>,
+    options: &DestinationOptions,
+) -> Result<BTreeMap<Family, Windows>, StoreError> {
+    let mut rates = resumed_rates(tx, options)?;
+    beside::absorb(&mut rates, &beside::beside(tx, options.destination)?);
+    Ok(rates)
+}
+
 fn opens_at(rates: &BTreeMap<Family, Windows>, family: Family, class: Class, now: Millis) -> Option<Millis> {
-    let windows = family.counted_in().iter().filter_map(|counted| rates.get(counted));
+    let windows = family.counted_in().filter_map(|counted| rates.get(&counted));
     let opens = |windows: &Windows| match class.is_bulk() {
         true => windows.opens_for_bulk_at(now),
         false => windows.opens_at(now),
     };
     windows.filter_map(opens).max()
-}
-
-fn bucket(options: &DestinationOptions, family: Family) -> String {
-    format!("brevo:{}:{}", options.destination.0, family.as_str())
 }

@@ -8,13 +8,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::brevo::account::{self, Client, NoAnswer};
-use crate::config::{ConnectorConfig, Place};
+use crate::config::{ConnectorConfig, Destination, Place};
 use crate::connectors;
 use crate::contract::{FailureKind, Next, PageRequest, Position, Profile, ResourceSpec, Surface, SyncMode};
+use crate::delivery::beside;
 use crate::manifest::Manifest;
 use crate::networks::Network;
 use crate::plugin::{ConfigureError, Plugin};
 use crate::store::dead_letters::Actor;
+use crate::store::{Store, StoreError, installations};
 use crate::unit::{Services, Unit, UnitError, Work};
 use crate::world::{Millis, TransportErrorKind};
 
@@ -267,6 +269,42 @@ fn judge(kind: &FailureKind) -> (Result, Actor, String) {
             (Result::CannotTell, Actor::ConnectorAuthor, "Send this to the connector's author.".into())
         }
     }
+}
+
+/// Whether the call of a check is counted in the account's rate windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Like every call of the host.
+    Yes,
+    /// No host has kept windows of the account: it is one call, for each time it is asked.
+    NoWindows,
+    /// There is no room before that instant, so nothing may be asked.
+    Full(Millis),
+}
+
+/// Counts the call of a check of this account.
+///
+/// # Errors
+/// Where the store fails; nothing may be asked then.
+pub fn count(store: &Store, account: &Destination, now: Millis) -> std::result::Result<Counted, StoreError> {
+    store.write(|tx| {
+        let Some(destination) = installations::known_destination(tx, &account.account)? else {
+            return Ok(Counted::NoWindows);
+        };
+        let full = beside::count(tx, destination, account.plan, account::check().family, now)?;
+        Ok(full.map_or(Counted::Yes, Counted::Full))
+    })
+}
+
+/// The account was not asked, because its windows are full.
+pub fn brevo_is_busy() -> Probe {
+    Probe::verified("brevo-account", Some("api_key")).not(
+        Result::CannotTell,
+        "rate-window-full",
+        Actor::Nobody,
+        "the account's calls of this hour are used up, but for those that are kept free for live work",
+        "Try again later.",
+    )
 }
 
 /// Asks Brevo who the key belongs to; changes nothing.

@@ -2,6 +2,7 @@
 
 pub mod accounting;
 pub mod actions;
+pub mod backlog;
 pub mod check;
 pub mod dead_letters;
 pub mod describe;

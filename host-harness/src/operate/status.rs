@@ -4,6 +4,8 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::Serialize;
 
 use super::accounting::{Sums, reconciling};
+use super::backlog::{self, ImportStatus, Waiting};
+use super::erase::{self, HeldDeletes};
 use super::lists::{self, ListStatus};
 use crate::store::StoreError;
 use crate::store::installations::{self, DestinationId, InstallationId};
@@ -38,6 +40,8 @@ pub struct InstallationStatus {
     pub reading_back: i64,
     /// Keys that the vendor refuses, and what stands still because of them.
     pub key_pauses: Vec<KeyPause>,
+    /// Deletions that wait for an operator's word (`harness erase held`).
+    pub held_deletions: Option<HeldDeletes>,
     pub resources: Vec<ResourceStatus>,
 }
 
@@ -71,6 +75,12 @@ pub struct DestinationStatus {
     pub pause: Option<Pause>,
     /// Lists that wait for an operator's word.
     pub lists: Vec<ListStatus>,
+    /// Many contacts that are on their way in one call.
+    pub import: Option<ImportStatus>,
+    /// Mails, texts and campaigns that may have been sent: none goes again without an operator's word.
+    pub unproven_sends: i64,
+    /// What waits, by class of work.
+    pub waiting: Vec<Waiting>,
 }
 
 /// Deliveries to an account stand still.
@@ -91,12 +101,18 @@ pub struct Pause {
 impl Status {
     /// Reads it.
     pub fn of(tx: &Transaction<'_>, now: Millis) -> Result<Self, StoreError> {
-        let destinations = destinations(tx)?;
+        let destinations = destinations(tx, now)?;
+        let held = erase::held(tx)?;
         let mut found = Vec::new();
         for row in installations::all(tx)? {
             let sums = Sums::of(tx, row.id)?;
             let destination = destinations.iter().find(|(id, _)| *id == row.destination);
+            let held_deletions = held
+                .iter()
+                .find(|held| held.tenant == row.tenant && held.connector == row.connector)
+                .cloned();
             found.push(InstallationStatus {
+                held_deletions,
                 tenant: row.tenant,
                 connector: row.connector,
                 workspace: row.profile.workspace,
@@ -113,20 +129,24 @@ impl Status {
     }
 
     /// True where no one has to act: every sum adds up, nothing is paused, put aside or open, and no
-    /// list waits for a word.
+    /// list and no deletion waits for a word.
     pub fn is_well(&self) -> bool {
         let calm = |one: &InstallationStatus| {
             one.adds_up
                 && one.sums.put_aside == 0
                 && one.sums.dead_letters.is_empty()
                 && one.key_pauses.is_empty()
+                && one.held_deletions.is_none()
         };
         let goes = |one: &DestinationStatus| one.pause.is_none() && one.lists.is_empty();
         self.installations.iter().all(calm) && self.destinations.iter().all(goes)
     }
 }
 
-fn destinations(tx: &Transaction<'_>) -> Result<Vec<(DestinationId, DestinationStatus)>, StoreError> {
+fn destinations(
+    tx: &Transaction<'_>,
+    now: Millis,
+) -> Result<Vec<(DestinationId, DestinationStatus)>, StoreError> {
     type Row = (DestinationId, String, Option<String>, Option<Millis>);
     let mut statement =
         tx.prepare_cached("SELECT id, name, paused_code, paused_until FROM destination ORDER BY id")?;
@@ -136,7 +156,15 @@ fn destinations(tx: &Transaction<'_>) -> Result<Vec<(DestinationId, DestinationS
     rows.into_iter()
         .map(|(id, name, code, until)| {
             let pause = code.map(|code| pause(tx, id, code, until)).transpose()?;
-            Ok((id, DestinationStatus { name, pause, lists: lists::waiting(tx, id)? }))
+            let status = DestinationStatus {
+                name,
+                pause,
+                lists: lists::waiting(tx, id)?,
+                import: backlog::import(tx, id)?,
+                unproven_sends: backlog::unproven_sends(tx, id)?,
+                waiting: backlog::waiting(tx, id, now)?,
+            };
+            Ok((id, status))
         })
         .collect()
 }

@@ -87,6 +87,15 @@ pub fn all(tx: &Transaction<'_>) -> Result<Vec<Installation>, StoreError> {
     rows.map(|row| row?).collect()
 }
 
+/// The row of a Brevo account, where there is one.
+pub fn known_destination(tx: &Transaction<'_>, name: &str) -> Result<Option<DestinationId>, StoreError> {
+    let key = Digest::of(&[name.as_bytes()]);
+    Ok(tx
+        .query_row("SELECT id FROM destination WHERE key = ?1", [key.0], |row| row.get(0))
+        .optional()?
+        .map(DestinationId))
+}
+
 /// The row of a Brevo account, by its name in the configuration.
 pub fn destination(tx: &Transaction<'_>, name: &str) -> Result<DestinationId, StoreError> {
     let key = Digest::of(&[name.as_bytes()]);

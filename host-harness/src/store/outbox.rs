@@ -136,6 +136,16 @@ impl Class {
     /// All of them, the first one first.
     pub const ALL: [Self; 4] = [Self::Urgent, Self::Live, Self::Bulk, Self::BulkSingle];
 
+    /// As shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Live => "live",
+            Self::Bulk => "bulk",
+            Self::BulkSingle => "bulk-single",
+        }
+    }
+
     /// What an account's rate windows keep free is not for these.
     pub fn is_bulk(self) -> bool {
         self >= Self::Bulk

@@ -8,6 +8,11 @@ mod erasing;
 mod vendor;
 
 use bench::{Bench, CANARY};
+use host_harness::brevo::windows::Family as Window;
+use host_harness::config::Plan;
+use host_harness::delivery::beside;
+use host_harness::host::STORE_FILE;
+use host_harness::store::{Store, StoreError, installations};
 use serde_json::{Value, json};
 use stand_ins::moengage::{Access, Family};
 
@@ -34,6 +39,41 @@ fn batch(events: &[Value]) -> String {
 
 fn now_s() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
+}
+
+/// A check is one call of the account's budget, beside a host that runs too.
+#[test]
+fn a_check_counts_in_the_windows_of_the_account_and_leaves_the_reserve() {
+    let bench = Bench::new();
+    let check = || {
+        let done = bench.with_config(&["check", "--json"]);
+        (done.code, done.json()["tenants"][0].clone())
+    };
+    let asked = || bench.brevo.journal().entries().filter(|entry| entry.path == "/v3/account").count();
+    let (code, tenant) = check();
+    assert_eq!((code, &tenant["brevo_counted"]), (0, &json!(false)), "there is no host yet");
+    assert!(bench.with_config(&["check"]).out.contains("counted in no rate window"));
+    let host = bench.serve();
+    let (code, tenant) = check();
+    assert_eq!((code, &tenant["brevo_counted"]), (0, &json!(true)));
+    let used = asked();
+    assert_eq!(used, 3);
+    // Others use up what is not kept free.
+    let store = Store::attach(&bench.directory.path().join("data").join(STORE_FILE)).unwrap();
+    let now = now_s() * 1_000;
+    let full = || {
+        store.write::<_, StoreError>(|tx| {
+            let account = installations::known_destination(tx, "shop")?.expect("the host knows it");
+            beside::count(tx, account, Plan::General, Window::Other, now)
+        })
+    };
+    let counted = (0..1_000).take_while(|_| full().unwrap().is_none()).count();
+    assert_eq!(counted, 79, "four fifths of a hundred, of which the check was one");
+    let (code, tenant) = check();
+    assert_eq!((code, tenant["brevo"]["result"].as_str()), (1, Some("cannot-tell")), "{tenant}");
+    assert_eq!(tenant["brevo"]["code"], "rate-window-full");
+    assert_eq!(asked(), used, "nothing was asked");
+    host.stop();
 }
 
 #[test]

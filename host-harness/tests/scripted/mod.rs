@@ -115,6 +115,15 @@ pub struct TestHost {
 /// A delivery to Brevo's stand-in under the test's clock, as after a start of the process. The
 /// stand-in must be without rate limits: its clock is another one.
 pub fn delivery(host: &TestHost, brevo: &stand_ins::brevo::Brevo) -> Delivery {
+    delivery_with(host, brevo, host_harness::delivery::Policy::default())
+}
+
+/// The same with other waits and limits.
+pub fn delivery_with(
+    host: &TestHost,
+    brevo: &stand_ins::brevo::Brevo,
+    policy: host_harness::delivery::Policy,
+) -> Delivery {
     let key = brevo.api_key().to_owned();
     let world = World {
         clock: host.clock.clone(),
@@ -131,7 +140,7 @@ pub fn delivery(host: &TestHost, brevo: &stand_ins::brevo::Brevo) -> Delivery {
         unknown_consent: UnknownConsent::Hold,
         create_attributes: true,
         targets: vec![(host.installation.id, host.installation.profile.targets.clone())],
-        policy: host_harness::delivery::Policy::default(),
+        policy,
     };
     let delivery = Delivery::new(host.store.clone(), world, options).unwrap();
     delivery.recover().unwrap();

@@ -10,6 +10,7 @@ mod events;
 mod lane;
 mod lists;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use rusqlite::{Transaction, params};
@@ -27,9 +28,9 @@ use super::work::Work;
 use crate::brevo::windows::Family;
 use crate::people::{deletions, tombstone};
 use crate::registry::names::{
-    ADD_NOTE, CREATE_TASK, DELETE_CONTACT, JOIN_LIST as JOIN, LEAVE_LIST as LEAVE, SEND_EMAIL, SEND_SMS,
-    SET_CONSENT as CONSENT, SET_SUPPRESSION as SUPPRESSION, TRACK_EVENT as EVENT, TRIGGER_CAMPAIGN,
-    UPSERT_CONTACT as UPSERT, UPSERT_OBJECT, UPSERT_PRODUCT,
+    self, ADD_NOTE, CREATE_TASK, DELETE_CONTACT, JOIN_LIST as JOIN, LEAVE_LIST as LEAVE, SEND_EMAIL,
+    SEND_SMS, TRACK_EVENT as EVENT, TRIGGER_CAMPAIGN, UPSERT_CONTACT as UPSERT, UPSERT_OBJECT,
+    UPSERT_PRODUCT,
 };
 use crate::store::StoreError;
 use crate::store::dead_letters::Actor;
@@ -189,36 +190,15 @@ impl Delivery {
 
     /// The actions of a class whose windows are open.
     fn open_names(&self, class: Class, readiness: Readiness, now: Millis) -> Vec<&'static str> {
-        let open = |family| self.opens(family, class, now);
-        let mut names = Vec::new();
-        if open(Family::Contacts) {
-            names.extend([CONSENT, SUPPRESSION, JOIN, LEAVE]);
-            if !matches!(readiness, Readiness::NotBefore(_)) {
-                names.extend([UPSERT, DELETE_CONTACT]); // the mark is an attribute
-            }
-            if open(Family::Mails) {
-                names.push(SEND_EMAIL);
-            }
-            if open(Family::Texts) {
-                names.push(SEND_SMS);
-            }
-        }
-        if open(Family::Events) || open(Family::EventsBatch) {
-            names.push(EVENT);
-        }
-        if open(Family::Products) {
-            names.push(UPSERT_PRODUCT);
-        }
-        if open(Family::Other) {
-            names.push(TRIGGER_CAMPAIGN);
-        }
-        if open(Family::Objects) {
-            names.push(UPSERT_OBJECT);
-        }
-        if open(Family::Crm) {
-            names.extend([ADD_NOTE, CREATE_TASK]);
-        }
-        names
+        let open: BTreeSet<Family> =
+            Family::ALL.into_iter().filter(|family| self.opens(*family, class, now)).collect();
+        let is_open = |name: &&str| {
+            // The mark of a deletion is an attribute.
+            let waits =
+                [UPSERT, DELETE_CONTACT].contains(name) && matches!(readiness, Readiness::NotBefore(_));
+            !waits && ways(name).iter().any(|way| way.iter().all(|family| open.contains(family)))
+        };
+        names::ALL.into_iter().filter(is_open).collect()
     }
 
     /// Something is due and can't be taken: when that may change.
@@ -319,5 +299,20 @@ pub(super) fn unreadable() -> Letter {
         message: "The action names nobody and nothing that it can be about, or its payload can't be read.",
         remedy: "Send the action to the connector's author.",
         about: None,
+    }
+}
+
+/// The calls that an action begins with: it can be taken where one of the ways is open, with all of
+/// its families.
+pub(crate) fn ways(name: &str) -> &'static [&'static [Family]] {
+    match name {
+        EVENT => &[&[Family::Events], &[Family::EventsBatch]],
+        SEND_EMAIL => &[&[Family::Contacts, Family::Mails]],
+        SEND_SMS => &[&[Family::Contacts, Family::Texts]],
+        TRIGGER_CAMPAIGN => &[&[Family::Campaigns]],
+        UPSERT_PRODUCT => &[&[Family::Products]],
+        UPSERT_OBJECT => &[&[Family::Objects]],
+        ADD_NOTE | CREATE_TASK => &[&[Family::Crm]],
+        _ => &[&[Family::Contacts]],
     }
 }

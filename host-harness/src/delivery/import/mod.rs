@@ -24,7 +24,7 @@ use super::claim::Claim;
 use super::outcome::{Letter, write_thing};
 use super::schema::Readiness;
 use super::wire::Stop;
-use crate::brevo::errors::Kind;
+use crate::brevo::errors::{Kind, Problem};
 use crate::brevo::imports as wire;
 use crate::brevo::windows::Family;
 use crate::registry::{ListRef, NamedList};
@@ -53,7 +53,7 @@ const SOON: Millis = 1_000;
 
 /// The list that everybody who is imported is put into, because Brevo imports into a list. Nobody
 /// else uses it, so nothing should start from it.
-const LIST: (&str, &str) = ("Tajo imports (used by Tajo, start nothing from it)", "Tajo");
+pub(crate) const LIST: (&str, &str) = ("Tajo imports (used by Tajo, start nothing from it)", "Tajo");
 
 /// What a delivery remembers of imports; all of it can be made anew.
 #[derive(Default)]
@@ -94,8 +94,8 @@ impl Delivery {
         }
         let step = |step| Ok(Some(Claim::Import(Box::new(step))));
         if let Some(import) = imports::open(tx, self.options.destination)? {
-            let family = if import.phase == Phase::Reading { Family::Contacts } else { Family::Other };
-            if import.next_at > now || self.opens_for(family, Class::Bulk, now).is_some() || !self.begin() {
+            let opens = self.opens_for(family_of(&import), Class::Bulk, now);
+            if import.next_at > now || opens.is_some() || !self.begin() {
                 return Ok(None);
             }
             return step(ImportStep::GoOn(import));
@@ -162,7 +162,9 @@ impl Delivery {
         now: Millis,
     ) -> Result<Option<Millis>, StoreError> {
         if let Some(import) = imports::open(tx, self.options.destination)? {
-            return Ok(Some(import.next_at.max(now + 1)));
+            let opens = self.opens_for(family_of(&import), Class::Bulk, now).unwrap_or(now);
+            let soonest = if self.imports.busy.load(Ordering::SeqCst) { SOON } else { 1 };
+            return Ok(Some(import.next_at.max(opens).max(now + soonest)));
         }
         let waits = self.rides_in_imports(tx, now)?;
         Ok(waits.then(|| self.memory().not_before.max(now + SOON)))
@@ -210,7 +212,9 @@ impl Delivery {
 
     /// The call got no answer: where nothing runs, whatever it did is done.
     fn look_for_import(&self, mut import: Import) -> Result<(), StoreError> {
-        let answer = self.call(&wire::processes()).and_then(|answer| Ok(wire::read_is_importing(&answer)?));
+        let answer = self
+            .call(&wire::processes())
+            .and_then(|answer| wire::read_is_importing(&answer).map_err(in_processes));
         let now = self.world.now();
         match answer {
             Ok(true) => import.next_at = now + self.next_look(&mut import),
@@ -223,7 +227,9 @@ impl Delivery {
 
     fn look_at_process(&self, mut import: Import) -> Result<(), StoreError> {
         let Some(process) = import.process else { return self.look_for_import(import) };
-        let answer = self.call(&wire::process(process)).and_then(|answer| Ok(wire::read_process(&answer)?));
+        let answer = self
+            .call(&wire::process(process))
+            .and_then(|answer| wire::read_process(&answer).map_err(in_processes));
         let now = self.world.now();
         match answer {
             Ok(Some(process)) if !process.is_over() => import.next_at = now + self.next_look(&mut import),
@@ -314,7 +320,16 @@ impl Delivery {
     }
 }
 
+/// What the next call for it is counted with.
+fn family_of(import: &Import) -> Family {
+    if import.phase == Phase::Reading { Family::Contacts } else { Family::Processes }
+}
+
 const ABOUT: &str = "imports";
+
+fn in_processes(problem: Problem) -> Stop {
+    Stop::Problem(problem, Family::Processes)
+}
 
 /// The call may have been carried out.
 fn is_unknown(stop: &Stop) -> bool {

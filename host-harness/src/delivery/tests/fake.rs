@@ -249,7 +249,7 @@ fn as_described(request: &HttpRequest) {
     let query: Vec<(String, String)> = query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), decode(value)))
+        .map(|(name, value)| (decode(name), decode(value)))
         .collect();
     let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
     let found = vendor::found(&json!({
@@ -706,4 +706,5 @@ fn a_request_that_is_not_described_fails_its_test() {
     assert!(!send("/contacts", json!({ "email": "a@x.org", "attributes": {}, "updateEnabled": true })));
     assert!(!send("/contacts/lists/1/contacts/add", json!({ "ids": [] })));
     assert!(!send("/contacts/import", json!({})));
+    assert!(!send("/contacts/export", json!({})));
 }

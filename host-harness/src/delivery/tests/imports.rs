@@ -202,6 +202,30 @@ fn an_import_that_never_ends_is_shown_and_waited_for() {
 }
 
 #[test]
+fn a_key_that_may_not_see_processes_stops_nothing_but_the_look_at_them() {
+    let bench = bench();
+    let upserts = bench.backfill((0..50).map(mailable));
+    let refusal = Fault::Answer(403, vec![], r#"{"code":"permission_denied","message":"no"}"#.into());
+    bench.brevo.fault("GET /processes", refusal);
+    bench.run_until(bench.now() + MINUTE);
+    let letters = bench.letters();
+    let letters: Vec<_> = letters.iter().map(|l| (l.code.as_str(), l.pointer.as_deref())).collect();
+    assert_eq!(letters, [("brevo-forbidden", Some("calls:processes"))]);
+    let other = person("other", "other@x.org");
+    bench.mailable(&other);
+    let live = bench.upsert(&other, json!({}));
+    bench.run_until(bench.now() + MINUTE);
+    bench.assert_end(live, State::Delivered, "");
+    // One look finds out that the key is another by now.
+    bench.run();
+    for id in upserts {
+        bench.assert_end(id, State::Delivered, "");
+    }
+    assert!(bench.letters().is_empty(), "{:?}", bench.letter_codes());
+    assert_eq!(bench.brevo.calls("POST /contacts/import"), 1);
+}
+
+#[test]
 fn n05_whatever_happens_to_a_call_of_an_import_everybody_is_there_once() {
     let clean = bench();
     clean.backfill((0..50).map(mailable));

@@ -644,7 +644,7 @@ fn what_brevo_does_not_take_is_a_letter_and_can_be_requeued() {
         assert_eq!(mails_sent(&bench), 1);
     }
     let bench = Bench::new();
-    let bad = person("", "nonsense");
+    let bad = person("", "ada@nonsense");
     bench.mailable(&bad);
     let id = mail(&bench, &bad, welcome());
     bench.run();

@@ -12,6 +12,7 @@ mod vendor;
 mod addresses;
 mod answers;
 mod backfill;
+mod backlog;
 mod budget;
 mod campaigns;
 mod consents;

@@ -228,7 +228,7 @@ fn reading_that_fails_proves_nothing_and_ends_with_the_operator() {
     while unless_killed(|| bench.run()).is_none() {}
     bench.assert_end(id, State::Delivered, "");
     assert_eq!((bench.brevo.calls(POST), bench.brevo.calls(REPORT)), (1, 6));
-    assert_eq!(bench.letter_codes(), ["brevo-forbidden"]);
+    assert!(bench.letters().is_empty(), "the report is open again: {:?}", bench.letter_codes());
 
     let bench = with_ada();
     bench.brevo.fault(POST, Fault::AnswerLost);

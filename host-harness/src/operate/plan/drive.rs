@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::copy::Copy;
 use super::shadow::{Shadow, Write};
-use super::verdict::{Ledger, Settled, Unknown};
+use super::verdict::{Ledger, Settled, Taken, Unknown};
 use super::{Asked, PlanError, Reading, Report};
 use crate::config::HostConfig;
 use crate::connectors::Connector;
@@ -17,7 +17,9 @@ use crate::delivery::{self, Delivery, load_rates};
 use crate::egress::transport;
 use crate::host::assembly::{self, Parts, Preview, part};
 use crate::pipeline::{self, Watch};
+use crate::store::imports::{self, Phase};
 use crate::store::installations::{self, DestinationId, Installation, InstallationId};
+use crate::store::outbox::State;
 use crate::store::tallies::Fate;
 use crate::store::{Store, StoreError, remaps, runs};
 use crate::world::{Millis, SystemClock};
@@ -25,6 +27,12 @@ use crate::world::{Millis, SystemClock};
 /// Longest wait for something that is due a little later, in host time. What comes later than that is
 /// not waited for.
 const PATIENCE: Millis = 10_000;
+
+/// Waits in a row after which nothing came of waiting.
+const BARREN: u32 = 30;
+
+/// Codes of actions that are tried again by themselves once somebody made what they need at Brevo.
+const WAITS: [&str; 3] = ["object-type-unknown", "task-type-unknown", "ecommerce-not-activated"];
 
 /// Real time between two words of progress.
 const TELL: Duration = Duration::from_secs(5);
@@ -272,17 +280,25 @@ impl Drive<'_> {
         ledger: &mut Ledger,
     ) -> Result<(), StoreError> {
         let (store, world) = (&self.parts.store, &self.parts.world);
+        let (mut barren, mut hurried) = (0, None);
         loop {
             match delivery.step()? {
                 delivery::Step::Worked => {
                     let writes = shadow.take_writes();
-                    self.note(&writes, ledger)?;
+                    if self.note(&writes, ledger)? {
+                        barren = 0;
+                    }
                 }
-                delivery::Step::Idle(Some(at)) if at - world.now() <= PATIENCE => {
+                delivery::Step::Idle(Some(at)) if at - world.now() <= PATIENCE && barren < BARREN => {
+                    barren += 1;
                     world.clock.sleep(Duration::from_millis((at - world.now()).max(1).unsigned_abs()));
                 }
                 delivery::Step::Idle(_) => {
                     let now = world.now();
+                    if store.write(|tx| hurry(tx, delivery.destination(), &mut hurried, now))? {
+                        continue;
+                    }
+                    barren = 0;
                     let out_of_budget = shadow.is_out_of_budget();
                     let set_aside =
                         store.write(|tx| set_aside(tx, delivery.destination(), out_of_budget, now))?;
@@ -299,30 +315,58 @@ impl Drive<'_> {
         }
     }
 
-    /// Books the writes of a step to the actions that it took.
-    fn note(&self, writes: &[Write], ledger: &mut Ledger) -> Result<(), StoreError> {
-        let taken: Vec<(i64, i64)> = self.parts.store.write::<_, StoreError>(|tx| {
+    /// Books the writes of a step to the actions that it took; says whether it took any.
+    fn note(&self, writes: &[Write], ledger: &mut Ledger) -> Result<bool, StoreError> {
+        let taken: Vec<Taken> = self.parts.store.write::<_, StoreError>(|tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT t.action, a.state FROM plan_taken t JOIN action a ON a.id = t.action",
+                "SELECT t.action, a.state, json_extract(a.intent, '$.ride.new')
+                 FROM plan_taken t JOIN action a ON a.id = t.action",
             )?;
-            let taken: Vec<(i64, i64)> =
-                statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let taken = rows
+                .map(|row| {
+                    let (action, state, rides): (_, i64, _) = row?;
+                    let state = State::from_number(state).ok_or(StoreError::Unreadable("action.state"))?;
+                    Ok(Taken { action, state, rides })
+                })
+                .collect::<Result<Vec<_>, StoreError>>()?;
             tx.prepare_cached("DELETE FROM plan_taken")?.execute([])?;
             if writes.iter().any(|write| !write.known) {
                 // The call is decided. What comes of it can't be known, and stands in nobody's way.
-                for (action, _) in &taken {
+                for one in &taken {
                     tx.prepare_cached(
                         "UPDATE action SET state = 2, due_at = NULL, code = NULL
                          WHERE id = ?1 AND state NOT IN (2, 3, 4, 5, 6, 7)",
                     )?
-                    .execute([action])?;
+                    .execute([one.action])?;
                 }
             }
             Ok(taken)
         })?;
         ledger.note(&taken, writes);
-        Ok(())
+        Ok(!taken.is_empty())
     }
+}
+
+/// Where an import stood.
+type Stood = (i64, Phase, usize);
+
+/// An import that waits for Brevo goes on at once, because the one that works on it answers at once.
+/// False where there is none, or where it came no further since.
+fn hurry(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    hurried: &mut Option<Stood>,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let Some(mut import) = imports::open(tx, destination)? else { return Ok(false) };
+    let stands = (import.id, import.phase, import.position);
+    if hurried.replace(stands) == Some(stands) {
+        return Ok(false);
+    }
+    import.next_at = now;
+    imports::save(tx, &import)?;
+    Ok(true)
 }
 
 /// Takes the first action of every lane that can't go on out of the way, so that the rest can be
@@ -338,22 +382,34 @@ fn set_aside(
         .optional()?
         .flatten();
     let mut statement = tx.prepare_cached(
-        "SELECT a.id, a.not_before, a.code, l.id IS NOT NULL AND l.brevo_id IS NULL AND l.creating_at IS NOT NULL
+        "SELECT a.id, a.not_before, a.code, l.id IS NOT NULL AND l.brevo_id IS NULL AND l.creating_at IS NOT NULL,
+                a.import IS NOT NULL
          FROM action a LEFT JOIN list l ON l.id = a.list
          WHERE a.destination = ?1 AND a.state IN (0, 1, 8, 9) AND a.state IN (0, 1)
            AND NOT EXISTS (SELECT 1 FROM action e WHERE e.person = a.person
-                             AND e.state IN (0, 1, 8, 9) AND e.state IN (0, 1) AND e.id < a.id)",
+                             AND e.state IN (0, 1, 8, 9) AND e.state IN (0, 1) AND e.id < a.id)
+           AND (a.thing IS NULL OR NOT EXISTS (
+                SELECT 1 FROM action e WHERE e.thing = a.thing AND e.thing IS NOT NULL
+                   AND e.state IN (0, 1, 8, 9) AND e.state IN (0, 1) AND e.id < a.id))",
     )?;
     let heads = statement.query_map([destination.0], |row| {
-        Ok((row.get(0)?, row.get::<_, Option<Millis>>(1)?, row.get::<_, Option<String>>(2)?, row.get(3)?))
+        Ok((
+            row.get(0)?,
+            row.get::<_, Option<Millis>>(1)?,
+            row.get::<_, Option<String>>(2)?,
+            row.get(3)?,
+            row.get(4)?,
+        ))
     })?;
     let mut set_aside = Vec::new();
     for head in heads {
-        let (id, not_before, code, no_list): (i64, _, _, bool) = head?;
+        let (id, not_before, code, no_list, imported): (i64, _, _, bool, bool) = head?;
         let why = match (not_before, &paused, code) {
             (Some(at), _, _) if at > now => Unknown::NotDue,
             _ if no_list => Unknown::Why("list-would-be-made".into()),
             (_, Some(code), _) => Unknown::Why(code.clone()),
+            (_, _, Some(code)) if WAITS.contains(&code.as_str()) => Unknown::Waits(code),
+            _ if imported => Unknown::Why("import-under-way".into()),
             _ if out_of_budget => Unknown::Why("read-budget-used".into()),
             (_, _, Some(code)) => Unknown::Why(code),
             (_, _, None) => Unknown::Why("not-decided".into()),

@@ -70,10 +70,15 @@ impl Default for Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Something new at Brevo: a contact, an event, a message.
+    /// Something new at Brevo: a contact, an event, a note.
     Create,
-    /// A change of something that is there.
+    /// A change of something that is there, a soft deletion too.
     Update,
+    /// A product or a record of an object: Brevo makes it or changes it, by its key, and is not asked
+    /// beforehand which of the two.
+    Upsert,
+    /// A mail, a text or a campaign goes out to people.
+    Send,
     /// Something at Brevo goes.
     Delete,
     /// Nothing: it holds already, or something newer is known.
@@ -94,6 +99,8 @@ impl Verdict {
         match self {
             Self::Create => "create",
             Self::Update => "update",
+            Self::Upsert => "upsert",
+            Self::Send => "send",
             Self::Delete => "delete",
             Self::Leave => "leave",
             Self::Drop => "drop",

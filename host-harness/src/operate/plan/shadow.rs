@@ -11,20 +11,27 @@
 //! | a new attribute | nothing: delivery has read them all | 201 |
 //! | joins and leaves | whether the list is there, and who is in it | row for row |
 //! | a deletion of a contact | whether it is there | 204 or 404 |
+//! | an import, and the list for it | nothing: delivery has read who is at Brevo | as if each row were applied (`imports`) |
+//! | records of objects | whether the account has the type | that it has not, else as anything else |
 //! | anything else | nothing | 202 without content: nothing is proven about what comes of it |
 
-use std::collections::BTreeMap;
+mod imports;
+mod request;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::brevo::account::Call;
 use crate::brevo::contacts::{self, Name, address_key};
 use crate::brevo::lists;
+use crate::brevo::objects::{self, Batched};
 use crate::brevo::windows::{Family, Windows};
 use crate::registry::Channel;
 use crate::world::{Clock, HttpRequest, HttpResponse, Millis, Transport, TransportError, TransportErrorKind};
+use imports::Imported;
+use request::{family_of, get, target};
 
 /// First number of contacts that a plan makes up; Brevo's are far smaller, and a JSON number holds it.
 const MADE_UP: i64 = 1 << 52;
@@ -56,17 +63,49 @@ pub(super) struct Shadow {
 struct State {
     /// Contacts as they would be, by Brevo's number; none: deleted.
     contacts: BTreeMap<i64, Option<Value>>,
+    /// Whose names those are, by kind and name.
+    names: HashMap<(&'static str, String), i64>,
     made: i64,
     /// Contacts as they were read.
     seen: BTreeMap<i64, Option<Value>>,
     attributes: Vec<Value>,
     /// Lists that were asked for, and whether they are there.
     lists: BTreeMap<i64, bool>,
+    /// Types of objects that were asked for and are there.
+    types: BTreeSet<String>,
+    imported: Imported,
     /// Since they were last taken.
     writes: Vec<Write>,
     reads: u64,
     /// A read did not find room in its window.
     out_of_budget: bool,
+}
+
+impl State {
+    /// A number for something that would be made.
+    fn number(&mut self) -> i64 {
+        self.made += 1;
+        MADE_UP + self.made
+    }
+
+    /// How a contact would be.
+    fn keep(&mut self, id: i64, contact: Value) {
+        for (kind, name) in names(&contact) {
+            self.names.insert((kind, name), id);
+        }
+        self.contacts.insert(id, Some(contact));
+    }
+
+    /// The contact that would have that name; `Some(None)` where it would be deleted.
+    fn called(&self, kind: &str, name: &str) -> Option<Option<&Value>> {
+        if kind == "contact_id" {
+            return self.contacts.get(&name.parse().ok()?).map(Option::as_ref);
+        }
+        let (kind, name) = spelled(kind, name)?;
+        let id = self.names.get(&(kind, name.clone()))?;
+        let contact = self.contacts.get(id)?.as_ref()?;
+        names(contact).contains(&(kind, name)).then_some(Some(contact))
+    }
 }
 
 /// An answer that ends a write before it is decided: what a read came to instead of an answer.
@@ -112,6 +151,11 @@ impl Shadow {
 
     fn read(&self, request: &HttpRequest, path: &[String], query: &[(String, String)]) -> Undecided {
         match path {
+            [contacts] if contacts == "contacts" => self.read_page(request, query),
+            [processes, id] if processes == "processes" => match self.read_process(id) {
+                Some(answer) => Ok(answer),
+                None => self.send(request),
+            },
             [contacts, name] if contacts == "contacts" => {
                 if let Some(kind) = query.iter().find(|(name, _)| name == "identifierType") {
                     return self.read_contact(request, &kind.1, name);
@@ -124,16 +168,15 @@ impl Shadow {
     }
 
     fn read_contact(&self, request: &HttpRequest, kind: &str, name: &str) -> Undecided {
-        let remembered = |state: &State| match name.parse::<i64>() {
-            Ok(id) if kind == "contact_id" => state.contacts.get(&id).cloned(),
-            _ => state.contacts.values().flatten().find(|one| is_called(one, kind, name)).cloned().map(Some),
-        };
-        if let Some(known) = remembered(&self.state()) {
-            return Ok(known.map_or_else(no_contact, |contact| answer(200, &contact)));
+        if let Some(known) = self.state().called(kind, name) {
+            return Ok(known.map_or_else(no_contact, |contact| answer(200, contact)));
         }
         let found = self.send(request)?;
         let id = body_of(&found).get("id").and_then(Value::as_i64).filter(|_| found.status == 200);
         if let Some(id) = id {
+            if let Some(contact) = self.state().as_imported(id, body_of(&found)) {
+                return Ok(answer(200, &contact));
+            }
             self.state().seen.insert(id, Some(body_of(&found)));
         }
         // It is there under that name, and would no longer be.
@@ -214,6 +257,9 @@ impl Shadow {
             ("POST", ["contacts", "lists", list, "contacts", verb @ ("add" | "remove")]) => {
                 number(list).map(|list| self.change_list(request, list, *verb == "add", &body))
             }
+            ("POST", ["contacts", "import"]) => Some(self.import(&body)),
+            ("POST", ["contacts", what @ ("folders" | "lists")]) => self.make_place_for_imports(what, &body),
+            ("POST", ["objects", kind, "batch", "upsert"]) => self.refuse_type(request, kind).transpose(),
             _ => None,
         };
         // An event is taken or not; nothing that comes later depends on it.
@@ -233,14 +279,10 @@ impl Shadow {
             Err(instead) => return Ok(instead),
         }
         let mut state = self.state();
-        state.made += 1;
-        let id = MADE_UP + state.made;
-        let mut contact = json!({
-            "id": id, "email": null, "emailBlacklisted": false, "smsBlacklisted": false,
-            "attributes": {}, "listIds": [],
-        });
+        let id = state.number();
+        let mut contact = nobody(id);
         change(&mut contact, body);
-        state.contacts.insert(id, Some(contact));
+        state.keep(id, contact);
         Ok(answer(201, &json!({ "id": id })))
     }
 
@@ -256,7 +298,7 @@ impl Shadow {
             Err(instead) => return Ok(instead),
         }
         change(&mut contact, body);
-        self.state().contacts.insert(id, Some(contact));
+        self.state().keep(id, contact);
         Ok(answer(204, &Value::Null))
     }
 
@@ -315,7 +357,7 @@ impl Shadow {
             } else {
                 rows.retain(|row| *row != json!(list))
             }
-            self.state().contacts.insert(id, Some(contact));
+            self.state().keep(id, contact);
             success.push(id);
         }
         if success.is_empty() && !failure.is_empty() {
@@ -326,6 +368,23 @@ impl Shadow {
             return Ok(error(400, "invalid_parameter", message));
         }
         Ok(answer(201, &json!({ "contacts": { "success": success, "failure": failure } })))
+    }
+
+    /// The refusal of records of a type that the account doesn't have. What comes of others can't be
+    /// known.
+    fn refuse_type(&self, request: &HttpRequest, kind: &str) -> Result<Option<HttpResponse>, TransportError> {
+        if self.state().types.contains(kind) {
+            return Ok(None);
+        }
+        let found = self.send(&get(request, &self.base_url, &objects::records(kind)))?;
+        match objects::read_upsert(&found) {
+            Ok(Batched::NoSuchType) => Ok(Some(found)),
+            _ if found.status == 200 => {
+                self.state().types.insert(kind.to_owned());
+                Ok(None)
+            }
+            _ => Ok(Some(found)),
+        }
     }
 
     /// A contact as it would be; none where there is none. An answer that says neither stands for the
@@ -433,21 +492,34 @@ fn change(contact: &mut Value, body: &Value) {
     }
 }
 
-/// Whether a contact has that identifier.
-fn is_called(contact: &Value, kind: &str, name: &str) -> bool {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    match kind {
-        "email_id" => text(&contact["email"]) == Some(address_key(Channel::Email, name)),
-        "phone_id" => {
-            let phone = text(&contact["attributes"]["SMS"]);
-            phone.map(|phone| address_key(Channel::Sms, &phone)) == Some(address_key(Channel::Sms, name))
-        }
-        "ext_id" => {
-            text(&contact["ext_id"]).or_else(|| text(&contact["attributes"]["EXT_ID"])).as_deref()
-                == Some(name)
-        }
-        _ => false,
-    }
+/// Every name of a contact, by the kind that a read asks for.
+fn names(contact: &Value) -> Vec<(&'static str, String)> {
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let attributes = &contact["attributes"];
+    let given = [
+        ("email_id", text(&contact["email"])),
+        ("phone_id", text(&attributes["SMS"])),
+        ("ext_id", text(&contact["ext_id"]).or_else(|| text(&attributes["EXT_ID"]))),
+    ];
+    given.into_iter().filter_map(|(kind, name)| spelled(kind, &name?)).collect()
+}
+
+/// A name as it is compared.
+fn spelled(kind: &str, name: &str) -> Option<(&'static str, String)> {
+    Some(match kind {
+        "email_id" => ("email_id", address_key(Channel::Email, name)),
+        "phone_id" => ("phone_id", address_key(Channel::Sms, name)),
+        "ext_id" => ("ext_id", name.to_owned()),
+        _ => return None,
+    })
+}
+
+/// A contact without anything.
+fn nobody(id: i64) -> Value {
+    json!({
+        "id": id, "email": null, "emailBlacklisted": false, "smsBlacklisted": false,
+        "attributes": {}, "listIds": [],
+    })
 }
 
 fn answer(status: u16, body: &Value) -> HttpResponse {
@@ -472,54 +544,4 @@ fn duplicate(verb: &str, taken: &[&str]) -> HttpResponse {
 
 fn body_of(answer: &HttpResponse) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
-}
-
-/// A read in the name of a write.
-fn get(of: &HttpRequest, base_url: &str, call: &Call) -> HttpRequest {
-    HttpRequest {
-        method: "GET",
-        url: format!("{base_url}{}", call.path),
-        label: format!("GET {}", call.label),
-        headers: of.headers.iter().filter(|(name, _)| name != "content-type").cloned().collect(),
-        body: None,
-        ..of.clone()
-    }
-}
-
-/// Segments of a path.
-type Path = Vec<String>;
-/// Pairs of a query.
-type Query = Vec<(String, String)>;
-
-/// Path and query, decoded; none where it is not the account's.
-fn target(url: &str, base_url: &str) -> Option<(Path, Query)> {
-    let rest = url.strip_prefix(base_url)?.strip_prefix('/')?;
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let path = path.split('/').map(decode).collect::<Option<_>>()?;
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Some((decode(name)?, decode(value)?))
-    };
-    Some((path, pairs.map(pair).collect::<Option<_>>()?))
-}
-
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digits = [rest.next()?, rest.next()?];
-        bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// Reads about contacts, attributes and lists are counted as such, everything else together.
-fn family_of(url: &str, base_url: &str) -> Family {
-    let path = url.strip_prefix(base_url).unwrap_or_default();
-    if path.starts_with("/contacts") { Family::Contacts } else { Family::Other }
 }

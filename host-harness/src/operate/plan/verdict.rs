@@ -17,6 +17,8 @@ use crate::store::{Digest, StoreError, batches};
 pub(super) enum Unknown {
     /// It is not to be done yet, and may be replaced until then.
     NotDue,
+    /// It waits for something that a person makes at Brevo; a stable code.
+    Waits(String),
     /// A stable code.
     Why(String),
 }
@@ -51,8 +53,8 @@ pub(super) struct Ledger {
     samples: usize,
     /// The last action that was in the outbox before.
     before: i64,
-    /// Calls that were decided for each action.
-    calls: HashMap<i64, Vec<String>>,
+    /// What the calls that were decided for each action would do.
+    calls: HashMap<i64, Vec<Verdict>>,
     /// Calls that would change something.
     pub writes: BTreeMap<String, u64>,
     /// Actions about which nothing can be said.
@@ -94,23 +96,21 @@ impl Ledger {
         self.calls.len() + self.unknown.len()
     }
 
-    /// Books the writes of one step to the actions that it took, which stand in those states now.
-    pub fn note(&mut self, taken: &[(i64, i64)], writes: &[Write]) {
+    /// Books the writes of one step to the actions that it took.
+    pub fn note(&mut self, taken: &[Taken], writes: &[Write]) {
         for write in writes.iter().filter(|write| write.taken) {
             *self.writes.entry(write.call.clone()).or_default() += 1;
             if write.call.starts_with("POST /contacts/attributes/") {
                 self.attributes += 1;
             }
-            let is_list = is_list_change(&write.call);
-            for (action, state) in taken {
-                // Of those who ride together each is done or not.
-                if !is_list || *state == State::Delivered.number() {
-                    self.calls.entry(*action).or_default().push(write.call.clone());
+            for one in taken {
+                if let Some(verdict) = one.verdict(&write.call) {
+                    self.calls.entry(one.action).or_default().push(verdict);
                 }
             }
         }
-        for (action, _) in taken {
-            self.calls.entry(*action).or_default();
+        for one in taken {
+            self.calls.entry(one.action).or_default();
         }
     }
 
@@ -157,12 +157,13 @@ impl Ledger {
 
     fn verdict(&self, id: i64, state: State, code: Option<String>) -> (Verdict, Option<String>) {
         let calls = self.calls.get(&id).map_or(&[][..], Vec::as_slice);
-        if let Some(verdict) = calls.iter().map(|call| of_call(call)).min() {
+        if let Some(verdict) = calls.iter().min() {
             // What else is to be said of it, for instance that its phone waits.
-            return (verdict, code.filter(|_| state == State::Held && !self.unknown.contains_key(&id)));
+            return (*verdict, code.filter(|_| state == State::Held && !self.unknown.contains_key(&id)));
         }
         match self.unknown.get(&id) {
             Some(Unknown::NotDue) => return (Verdict::Hold, Some("not-due".into())),
+            Some(Unknown::Waits(code)) => return (Verdict::Hold, Some(code.clone())),
             Some(Unknown::Why(why)) => return (Verdict::CannotPreview, Some(why.clone())),
             None => {}
         }
@@ -212,11 +213,41 @@ impl Ledger {
     }
 }
 
-/// A call that would be made. Who is put into a list or taken off it is changed by it.
+/// An action that a step took, as it stands after the step.
+pub(super) struct Taken {
+    pub action: i64,
+    pub state: State,
+    /// It rides in an import, and makes a contact; or not.
+    pub rides: Option<bool>,
+}
+
+impl Taken {
+    /// What a call of the step does for it, if it does anything.
+    fn verdict(&self, call: &str) -> Option<Verdict> {
+        match call {
+            // Consent and suppressions ride along, and are no call of their own.
+            IMPORT => self.rides.map(|new| if new { Verdict::Create } else { Verdict::Update }),
+            // Of those who ride together each is done or not.
+            _ if is_list_change(call) => (self.state == State::Delivered).then_some(Verdict::Update),
+            _ => Some(of_call(call)),
+        }
+    }
+}
+
+const IMPORT: &str = "POST /contacts/import";
+/// Whether one is made or changed is Brevo's to find out.
+const UPSERTS: [&str; 2] = ["POST /products", "POST /objects/{type}/batch/upsert"];
+/// These reach people.
+const SENDS: [&str; 3] =
+    ["POST /smtp/email", "POST /transactionalSMS/send", "POST /emailCampaigns/{id}/sendNow"];
+
+/// What a call does.
 fn of_call(call: &str) -> Verdict {
     match call.split(' ').next() {
+        _ if UPSERTS.contains(&call) => Verdict::Upsert,
+        _ if SENDS.contains(&call) => Verdict::Send,
         Some("DELETE") => Verdict::Delete,
-        Some("POST") if !is_list_change(call) => Verdict::Create,
+        Some("POST") => Verdict::Create,
         _ => Verdict::Update,
     }
 }

@@ -188,7 +188,7 @@ impl Contacts {
         self.by_id.get(&id)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Contact> {
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Contact> {
         self.by_id.values()
     }
 

@@ -13,7 +13,7 @@ use super::contact_calls::summary;
 use super::contacts::{By, Contact, Identifier};
 use super::memberships::ListChange;
 use super::options::{ListEnvelope, Plan};
-use super::query::Page;
+use super::query::{Filters, Page};
 use super::replies::{error, no_list, violation};
 use super::schemas::{CreateFolder, CreateList, ListRows};
 use crate::clock::{Millis, parse_rfc3339, rfc3339};
@@ -224,13 +224,9 @@ impl Account {
             (_, Err(reply)) | (Err(reply), _) => return reply,
             (Ok(list), Ok(page)) => (list, page),
         };
-        let since = request.query.iter().find(|(name, _)| name == "modifiedSince");
-        let since = match since.map(|(_, value)| parse_rfc3339(value)) {
-            None => Millis::MIN,
-            Some(Some(since)) => since,
-            Some(None) => {
-                return violation("invalid_parameter", "modifiedSince is a date and time with an offset");
-            }
+        let since = match Filters(request).since("modifiedSince") {
+            Ok(since) => since,
+            Err(reply) => return reply,
         };
         // brevo: inclusive (estuary's connector).
         let members = || self.members(list.id).filter(|contact| contact.modified_at >= since);

@@ -5,7 +5,7 @@
 //! takes the reading that is worst for the sender, and says so beside the code.
 //!
 //! Calls: `GET /v3/account`, `GET /v3/contacts/attributes`,
-//! `POST /v3/contacts/attributes/{category}/{name}`, `POST /v3/contacts`,
+//! `POST /v3/contacts/attributes/{category}/{name}`, `GET | POST /v3/contacts`,
 //! `PUT | GET | DELETE /v3/contacts/{identifier}`, `GET | POST /v3/contacts/folders`,
 //! `GET | POST /v3/contacts/lists`, `GET /v3/contacts/lists/{id}`,
 //! `GET /v3/contacts/lists/{id}/contacts`, `POST /v3/contacts/lists/{id}/contacts/add | remove`,

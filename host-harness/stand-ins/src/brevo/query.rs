@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::replies::violation;
-use crate::clock::{Millis, parse_day};
+use crate::clock::{Millis, parse_day, parse_rfc3339};
 use crate::http::{Reply, Request};
 
 const DAY: Millis = 86_400_000;
@@ -82,6 +82,15 @@ impl<'a> Filters<'a> {
             }
             word => Ok(word),
         }
+    }
+
+    /// A date and time with an offset; the beginning of time where it is missing.
+    pub(super) fn since(&self, name: &str) -> Result<Millis, Reply> {
+        self.text(name).map_or(Ok(Millis::MIN), |text| {
+            parse_rfc3339(text).ok_or_else(|| {
+                violation("invalid_parameter", &format!("{name} is a date and time with an offset"))
+            })
+        })
     }
 
     /// brevo: `tags` of the reports, "serialized and urlencoded array". Whether all of several

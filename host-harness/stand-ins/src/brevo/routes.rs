@@ -33,6 +33,7 @@ const ROUTES: &[Route] = &[
         account.change_list(request, false)
     }),
     route("POST", "/v3/contacts/import", Account::import_contacts),
+    route("GET", "/v3/contacts", |account, request| account.list_contacts(request)),
     route("POST", "/v3/contacts", Account::create_contact),
     route("PUT", "/v3/contacts/{identifier}", Account::update_contact),
     route("GET", "/v3/contacts/{identifier}", Account::read_contact),
