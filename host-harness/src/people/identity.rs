@@ -12,6 +12,7 @@
 //! | no external id, a known alias | that person |
 //! | only addresses, known for exactly one person | that person |
 //! | only addresses, known for several | shared: opt-outs and suppressions hold for all of them, the rest is quarantined |
+//! | an external id or alias, and the address of exactly one other person of whom only the mailbox was known | that other becomes part of it, unless they were ever at Brevo |
 //! | an address that others have as well | it is shared; every opt-out and suppression of one holds for all |
 //! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it, memberships of lists included |
 
@@ -170,7 +171,7 @@ impl<'a, 't> Search<'a, 't> {
         }
         let known = self.by_address(person)?;
         match known.as_slice() {
-            [one] if !has(self.tx, *one, "(kind = 'external-id' OR kind LIKE 'alias:%')")? => Ok(Some(*one)),
+            [one] if !self.is_identified(*one)? => Ok(Some(*one)),
             _ => Ok(None),
         }
     }
@@ -222,8 +223,17 @@ impl<'a, 't> Search<'a, 't> {
         if holders.contains(&id) {
             return Ok(());
         }
-        for other in holders {
-            self.consents.absorb_restrictions(self.tx, id.0, other.0, channel, self.now)?;
+        // Whose mailbox it is was not known until now; in the other order of arrival it would be one person.
+        if let [other] = holders.as_slice()
+            && self.is_identified(id)?
+            && !self.is_identified(*other)?
+        {
+            self.consents.absorb(self.tx, id.0, other.0, self.now)?;
+            self.become_part(id, *other)?;
+        } else {
+            for other in holders {
+                self.consents.absorb_restrictions(self.tx, id.0, other.0, channel, self.now)?;
+            }
         }
         // Of somebody who was erased.
         if let Some(left) = tombstone::restriction(self.tx, self.destination, channel, address)? {
@@ -241,30 +251,39 @@ impl<'a, 't> Search<'a, 't> {
         kind: &str,
         alias: &str,
     ) -> Result<(), StoreError> {
+        self.consents.absorb(self.tx, id.0, other.0, self.now)?;
+        self.tx
+            .prepare_cached("DELETE FROM identity WHERE kind = ?1 AND value = ?2 AND person = ?3")?
+            .execute(params![kind, alias, other.0])?;
+        self.become_part(id, other)
+    }
+
+    /// Makes one person of both, where `other` has no external id and was never at Brevo: a contact
+    /// stays whose it is. What is in flight is not taken away from under a call.
+    fn become_part(&mut self, id: PersonId, other: PersonId) -> Result<(), StoreError> {
         let (tx, now) = (self.tx, self.now);
         self.changed = true;
         self.seen.clear();
-        self.consents.absorb(tx, id.0, other.0, now)?;
-        tx.prepare_cached("DELETE FROM identity WHERE kind = ?1 AND value = ?2 AND person = ?3")?
-            .execute(params![kind, alias, other.0])?;
         let never_at_brevo: bool = tx
             .prepare_cached("SELECT presence IN (0, 2) AND brevo_id IS NULL FROM person WHERE id = ?1")?
             .query_row([other.0], |row| row.get(0))?;
         let in_flight: bool = tx
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE person = ?1 AND state = 1)")?
             .query_row([other.0], |row| row.get(0))?;
-        if never_at_brevo && !in_flight && !has(tx, other, "kind = 'external-id'")? {
-            tx.execute(
-                "UPDATE OR IGNORE identity SET person = ?1 WHERE person = ?2",
-                params![id.0, other.0],
-            )?;
-            tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
-            tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
-            memberships::absorb(tx, id, other)?;
-            deletions::absorb(tx, id, other)?;
-            outbox::release_held(tx, id.0, now)?;
+        if !never_at_brevo || in_flight || has(tx, other, "kind = 'external-id'")? {
+            return Ok(());
         }
+        tx.execute("UPDATE OR IGNORE identity SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+        tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
+        tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
+        memberships::absorb(tx, id, other)?;
+        deletions::absorb(tx, id, other)?;
+        outbox::release_held(tx, id.0, now)?;
         Ok(())
+    }
+
+    fn is_identified(&self, id: PersonId) -> Result<bool, StoreError> {
+        has(self.tx, id, "(kind = 'external-id' OR kind LIKE 'alias:%')")
     }
 
     fn own(&mut self, kind: &str, value: &str, id: PersonId) -> Result<(), StoreError> {
