@@ -83,16 +83,15 @@ pub fn begin(
 
 /// The account's import that is not over.
 pub fn open(tx: &Transaction<'_>, destination: DestinationId) -> Result<Option<Import>, StoreError> {
-    Ok(tx
-        .prepare_cached(
-            "SELECT id, installation, list, email_blocked, sms_blocked, rows, begun_at, state, process, polls,
+    tx.prepare_cached(
+        "SELECT id, installation, list, email_blocked, sms_blocked, rows, begun_at, state, process, polls,
                     next_at, position, reports, result, since
              FROM import WHERE destination = ?1 AND state < 3",
-        )?
-        .query_row([destination.0], |row| Ok(from_row(row)))
-        .optional()?
-        .transpose()?
-        .transpose()?)
+    )?
+    .query_row([destination.0], |row| Ok(from_row(row)))
+    .optional()?
+    .transpose()?
+    .transpose()
 }
 
 fn from_row(row: &Row<'_>) -> Result<Result<Import, StoreError>, rusqlite::Error> {
