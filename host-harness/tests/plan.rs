@@ -177,7 +177,7 @@ impl Stage {
     fn plan(&mut self, asked: Asked) -> Result<Report, PlanError> {
         self.before = self.world.brevo.journal().received();
         let config = self.world.config();
-        let asked = Asked { scratch: Some(self.scratch.path().into()), samples: 1_000, ..asked };
+        let asked = Asked { scratch: Some(self.scratch.path().into()), samples: 5_000, ..asked };
         plan::plan(&config, &Connector::all(&config).unwrap(), &asked, &mut |_| {})
     }
 
@@ -377,7 +377,7 @@ fn said(rows: &[Row]) -> BTreeMap<(String, String), (Verdict, Option<String>)> {
     let mut said = BTreeMap::new();
     for row in rows {
         let Some(action) = row.action.as_ref().filter(|action| *action != "attribute") else { continue };
-        assert_eq!(row.samples.len() as u64, row.count, "{row:?}");
+        assert_eq!(row.samples.len() as u64, row.count, "{} {action} {:?}", row.kind, row.verdict);
         for sample in &row.samples {
             let known = said.insert((sample.clone(), action.clone()), (row.verdict, row.code.clone()));
             assert_eq!(known, None, "{sample} {action}");

@@ -207,7 +207,7 @@ fn what_is_mapped_again_is_exactly_what_says_how_things_are() {
             None,
         ),
         of_person("brevo/add-note", json!({ "text": "x" }), later),
-        of_person("brevo/create-task", json!({ "name": "x" }), later),
+        of_person("brevo/create-task", json!({ "name": "x", "type": "Todo", "due_in": 60 }), later),
     ];
     let names: Vec<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
     assert_eq!(names, registry::names::ALL, "an action without a sample");
@@ -259,7 +259,8 @@ fn a_corrected_object_goes_to_brevo_once_and_its_notes_and_tasks_never() {
     };
     let later = Some(START + DAY);
     let note = about("P1", "note", "brevo/add-note", json!({ "text": "x" }), later);
-    let task = about("P1", "task", "brevo/create-task", json!({ "name": "x" }), later);
+    let task =
+        about("P1", "task", "brevo/create-task", json!({ "name": "x", "type": "Todo", "due_in": 60 }), later);
     let first = vec![object("colour", "red"), product("old"), note.clone(), task.clone()];
     host.deliver(vec![thing("P1", START, json!({ "colour": "red" }), Mapping::Actions(first))]);
     let before = host.actions();
