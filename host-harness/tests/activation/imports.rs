@@ -44,7 +44,10 @@ fn imports_itself(import_rows: ImportRows) {
     ureq::post(format!("{}/v3/contacts", brevo.url()))
         .header("api-key", brevo.api_key())
         .header("content-type", "application/json")
-        .send(json!({ "email": "p7@example.com", "ext_id": "somebody-else" }).to_string())
+        .send(
+            json!({ "email": "p7@example.com", "ext_id": "somebody-else", "attributes": {}, "updateEnabled": false })
+                .to_string(),
+        )
         .unwrap();
 
     stage.export(&history(&stage));

@@ -99,7 +99,9 @@ impl Plan {
             Tamper::Resurrect if is("DELETE", "/v3/contacts/") => {
                 self.done = true;
                 let answer = self.pass_on(asked)?;
-                let again = json!({ "ext_id": ext_id(1), "email": "p1.0@example.com" });
+                let again = json!({
+                    "ext_id": ext_id(1), "email": "p1.0@example.com", "attributes": {}, "updateEnabled": false
+                });
                 let mut made = with_body(asked, &again);
                 made.first = "POST /v3/contacts HTTP/1.1".to_owned();
                 self.pass_on(&made)?;

@@ -104,8 +104,9 @@ impl Play<'_> {
     /// A contact that another hand made.
     fn known_before(&self) {
         let Some((person, blocked)) = self.history.existing else { return };
-        let mut body =
-            json!({ "email": self.history.email(person, 0), "attributes": { FOREIGN.0: FOREIGN.1 } });
+        let mut body = json!({
+            "email": self.history.email(person, 0), "attributes": { FOREIGN.0: FOREIGN.1 }, "updateEnabled": false
+        });
         if blocked {
             body["emailBlacklisted"] = true.into();
         }
