@@ -1,4 +1,4 @@
-//! `harness dead-letters`: what a person has to look at, and the order to try again.
+//! `harness dead-letters`: what a person has to look at, and their word about it.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::operate::dead_letters::{self, Entry, Payload, RequeueError, Selection
 use crate::store::StoreError;
 use crate::world::{Clock as _, SystemClock};
 
-/// List, show and requeue what a person has to look at
+/// List, show, requeue and end what a person has to look at
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -62,6 +62,30 @@ enum Order {
         #[command(flatten)]
         output: Output,
     },
+    /// End the actions of dead letters without another call to Brevo
+    End {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<i64>,
+        #[command(flatten)]
+        word: Word,
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// What an operator knows of an action that is not tried again.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Word {
+    /// You looked at Brevo and it is there: it counts as delivered
+    #[arg(long)]
+    arrived: bool,
+    /// It is not to be done any more
+    #[arg(long)]
+    give_up: bool,
 }
 
 #[derive(clap::Args)]
@@ -90,6 +114,7 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
             let wanted = if *all { Wanted::All(selection) } else { Wanted::These(ids) };
             requeue(&wanted, config, *confirm_resend, *output)
         }
+        Order::End { ids, word, config, output } => end(ids, word, config, *output),
     }
 }
 
@@ -226,19 +251,46 @@ fn requeue(
             }),
         });
     }
-    if !output.json(&results)? {
-        if results.is_empty() {
-            println!("None is open.");
-        }
-        for result in &results {
-            let text = |key: &str| result[key].as_str().map(safe).unwrap_or_default();
-            match result.get("code") {
-                None => println!("{}: requeued ({})", result["id"], text("requeued")),
-                Some(_) => {
-                    println!("{}: {}: {} -> {}", result["id"], text("code"), text("message"), text("remedy"))
-                }
+    print_results(&results, "requeued", output)?;
+    Ok(Found::problems_if(refused))
+}
+
+fn end(ids: &[i64], word: &Word, config: &ConfigFile, output: Output) -> Result<Found, Failure> {
+    let (store, location) = config.attach()?;
+    let clock = SystemClock::new(location.time);
+    let said = if word.arrived { "arrived" } else { "given up" };
+    let mut results = Vec::new();
+    let mut refused = false;
+    for id in ids {
+        let done = store.write::<_, RequeueError>(|tx| dead_letters::end(tx, *id, word.arrived, clock.now()));
+        refused |= done.is_err();
+        results.push(match done {
+            Ok(()) => json!({ "id": id, "ended": said }),
+            Err(error) => json!({
+                "id": id, "code": error.code(), "message": error.to_string(), "remedy": error.remedy(),
+            }),
+        });
+    }
+    print_results(&results, "ended", output)?;
+    Ok(Found::problems_if(refused))
+}
+
+/// What was done with each, under the key `done`, or why nothing was.
+fn print_results(results: &[serde_json::Value], done: &str, output: Output) -> Result<(), Failure> {
+    if output.json(&results)? {
+        return Ok(());
+    }
+    if results.is_empty() {
+        println!("None is open.");
+    }
+    for result in results {
+        let text = |key: &str| result[key].as_str().map(safe).unwrap_or_default();
+        match result.get("code") {
+            None => println!("{}: {done} ({})", result["id"], text(done)),
+            Some(_) => {
+                println!("{}: {}: {} -> {}", result["id"], text("code"), text("message"), text("remedy"))
             }
         }
     }
-    Ok(Found::problems_if(refused))
+    Ok(())
 }

@@ -133,7 +133,7 @@ impl RequeueError {
             Self::Order(Order::Closed(_)) => "Nothing; it was tried again or ended already.",
             Self::Order(Order::NotStopped { .. }) => "Wait; the host works on it by itself.",
             Self::Order(Order::NeedsConfirmation(_)) => {
-                "Look at Brevo whether it arrived; if it did not, add --confirm-resend."
+                "Look at Brevo whether it arrived: if it did, `harness dead-letters end --arrived`; if not, add --confirm-resend."
             }
             Self::Order(Order::Store(_)) => "Look at the disk of the host's data directory.",
         }
@@ -216,6 +216,13 @@ pub fn requeue(
         return Ok(Requeued::Resource);
     }
     Err(RequeueError::NothingToTry(id))
+}
+
+/// Ends what a dead letter is about without another call to Brevo, by an operator's word: it
+/// `arrived`, or it is given up.
+pub fn end(tx: &Transaction<'_>, id: i64, arrived: bool, now: Millis) -> Result<(), RequeueError> {
+    dead_letters::end_action(tx, id, arrived, now)?;
+    Ok(())
 }
 
 fn payload(tx: &Transaction<'_>, letter: &DeadLetter) -> Result<Option<Payload>, StoreError> {

@@ -303,6 +303,27 @@ pub fn requeue_action(
     Ok(action.id)
 }
 
+/// An operator's word that ends the action of a dead letter without another call: it arrived, or it
+/// is given up. Returns the action.
+pub fn end_action(tx: &Transaction<'_>, id: i64, arrived: bool, now: Millis) -> Result<i64, RequeueError> {
+    let letter = get(tx, id)?.ok_or(RequeueError::Unknown(id))?;
+    if letter.state != "open" {
+        return Err(RequeueError::Closed(id));
+    }
+    let action = letter.action.map(|action| outbox::get(tx, action)).transpose()?.flatten();
+    let action = action.ok_or(RequeueError::NotAnAction(id))?;
+    if !matches!(action.state, State::Failed | State::Parked | State::Refused) {
+        return Err(RequeueError::NotStopped { id, state: action.state.as_str() });
+    }
+    let (to, code) =
+        if arrived { (State::Delivered, "operator-saw-it") } else { (State::Refused, "given-up") };
+    let transition =
+        Transition { id: action.id, from: action.state, to, due_at: None, code: Some(code), intent: None };
+    outbox::step(tx, &transition)?;
+    resolve_action(tx, action.id, now)?;
+    Ok(action.id)
+}
+
 fn reopen(
     tx: &Transaction<'_>,
     action: &Action,

@@ -307,6 +307,8 @@ fn a_webhook_goes_through_and_what_failed_is_shown_and_requeued() {
     assert_eq!(bench.brevo.events().len(), events, "nothing is doubled");
     let done = bench.with_config(&["dead-letters", "requeue", &id]);
     assert!(done.code == 1 && done.out.contains("already-closed"), "{}", done.out);
+    let done = bench.with_config(&["dead-letters", "end", &id, "--arrived"]);
+    assert!(done.code == 1 && done.out.contains("already-closed"), "{}", done.out);
     let done = bench.with_config(&["dead-letters", "show", "999999"]);
     assert_eq!(done.code, 1, "{}", done.err);
 

@@ -198,6 +198,27 @@ fn n05_an_unanswered_text_is_looked_for_after_the_settle_time_and_never_sent_aga
 }
 
 #[test]
+fn an_operator_ends_what_stays_unproven_without_another_call() {
+    for (arrived, state, code) in
+        [(true, State::Delivered, "operator-saw-it"), (false, State::Refused, "given-up")]
+    {
+        let bench = with_ada();
+        bench.brevo.fault(POST, Fault::RequestLost);
+        let id = text(&bench, json!({ "content": "Hi", "sender": "ACME" }));
+        bench.run();
+        assert_shown(&bench, id);
+        let letter = bench.letters().pop().unwrap().id;
+        let end = || bench.store.write(|tx| dead_letters::end_action(tx, letter, arrived, bench.now()));
+        assert_eq!(end().unwrap(), id);
+        bench.run();
+        bench.assert_end(id, state, code);
+        assert!(bench.letters().is_empty());
+        assert_eq!(bench.brevo.calls(POST), 1);
+        assert!(matches!(end(), Err(dead_letters::RequeueError::Closed(_))));
+    }
+}
+
+#[test]
 fn a_text_with_another_texts_tag_proves_nothing() {
     let bench = with_ada();
     let tagged = || json!({ "content": "Hi", "sender": "ACME", "tag": "promo" });
