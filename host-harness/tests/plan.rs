@@ -17,7 +17,7 @@ use host_harness::store::outbox::State;
 use host_harness::store::{Digest, Store, StoreError, batches};
 use serde_json::{Value, json};
 use sources::*;
-use stand_ins::brevo::{Campaign, CampaignSend, CampaignStatus, NewList, ObjectType};
+use stand_ins::brevo::{Campaign, CampaignSend, CampaignStatus, NewList, ObjectType, Task};
 use stand_ins::journal::Entry;
 use stand_ins::moengage::exports::{ExportOptions, export_files};
 use stand_ins::moengage::generator::Generator;
@@ -279,10 +279,15 @@ impl Stage {
                 }
                 TASK => {
                     let on = |ids: &[i64]| contact.is_some_and(|id| ids.contains(&id));
-                    let made = brevo.tasks().iter().any(|task| since(task.seq) && on(&task.contact_ids));
+                    let name = payload["name"].as_str().unwrap();
+                    let is_it =
+                        |task: &Task| since(task.seq) && on(&task.contact_ids) && task.name.starts_with(name);
+                    let made = brevo.tasks().iter().any(is_it);
                     made.then_some(Verdict::Create)
                 }
-                DELETE if put(&|body| body.get("unlinkListIds").is_some()) => Some(Verdict::Update),
+                DELETE if put(&|body| body["attributes"].get("MOENGAGE_DELETED_AT").is_some()) => {
+                    Some(Verdict::Update)
+                }
                 DELETE if !accepted("DELETE", "/v3/contacts/{identifier}").is_empty() => {
                     Some(Verdict::Delete)
                 }
@@ -744,7 +749,13 @@ fn a_backfill_of_many_people_is_planned_as_it_is_imported() {
     let last = last_action(&stage.world.store());
     backfill(&stage.world.store(), window, now);
     stage.execute();
-    let done = stage.executed(last);
+    // Why there is nothing left to do for a person can have two reasons: an opt-out travels with the
+    // call that makes the contact, or finds it blocked by that call. Which comes first is a race.
+    let verdicts = |all: BTreeMap<(String, String), (Verdict, Option<String>)>| -> BTreeMap<_, _> {
+        let reason = |(verdict, code)| (verdict, if verdict == Verdict::Leave { None } else { code });
+        all.into_iter().map(|(key, end)| (key, reason(end))).collect()
+    };
+    let (said, done) = (verdicts(said), verdicts(stage.executed(last)));
     assert_eq!(differences(&said, &done), Vec::<String>::new());
     assert!(!stage.world.brevo.imports().is_empty());
     stage.world.assert_clean();

@@ -205,7 +205,8 @@ fn is_called_for(
     }
     let revisions = ((state.revision - REVISIONS).max(0) + 1..=state.revision).rev();
     let versions = revisions.map(|revision| format!("revision:{revision}"));
-    for version in std::iter::once(state.kept.version.clone()).chain(versions) {
+    // What its content called for when it came is older than what it was mapped to since.
+    for version in versions.chain(std::iter::once(state.kept.version.clone())) {
         let effect = Digest::of(&[
             &installed.row.key.0,
             state.kept.record.id.as_bytes(),
