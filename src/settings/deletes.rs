@@ -17,16 +17,6 @@ pub enum Behavior {
     Hard,
 }
 
-impl Behavior {
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Soft => "soft",
-            Self::Hard => "hard",
-        }
-    }
-}
-
 /// Which events delete, and how.
 #[derive(Clone, Debug)]
 pub struct Deletes {
