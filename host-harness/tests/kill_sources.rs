@@ -260,7 +260,11 @@ fn h01_killed_at_random_while_reading_nothing_is_lost_and_nothing_doubled() {
 fn a_planted_loss_is_found() {
     let mut stage = Stage::set(13, 60);
     let forgets = Fault::status(204, "").effect(Effect::Never);
-    stage.world.brevo.faults().add(Rule::on("POST", "/v3/events", forgets).times(1)).unwrap();
+    // Events would ride together, and none alone would be forgotten.
+    let no_batch = Fault::status(400, r#"{"code":"invalid_parameter","message":"no"}"#).effect(Effect::Never);
+    let faults = stage.world.brevo.faults();
+    faults.add(Rule::on("POST", "/v3/events/batch", no_batch)).unwrap();
+    faults.add(Rule::on("POST", "/v3/events", forgets).times(1)).unwrap();
     stage.finish();
     assert_eq!(stage.verdict().lost.len(), 1, "{:?}", stage.verdict());
 }
