@@ -1,0 +1,26 @@
+//! Rows of the fault catalogue about attacks (S).
+
+use super::{Guarded, does_not_apply};
+
+pub const ROWS: &[Guarded] = &[
+    does_not_apply(
+        "S09",
+        "a record's text that a browser would run",
+        "there is no page for browsers; operators read a terminal or JSON",
+    ),
+    does_not_apply(
+        "S11",
+        "another site drives the operator's page",
+        "there is no page and no listener for operators: commands read the store's file",
+    ),
+    does_not_apply(
+        "S12",
+        "an operator of one tenant opens a letter of another by its id",
+        "there is one kind of operator: whoever may read the store's file; no listener answers for tenants",
+    ),
+    does_not_apply(
+        "S20",
+        "tenants' words as labels of metrics",
+        "no metrics are exported; figures are asked for by command",
+    ),
+];
