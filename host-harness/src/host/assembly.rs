@@ -27,7 +27,7 @@ use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
 use crate::secrets::{LiveSecrets, SecretSource};
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
 use crate::store::journal::GroupCommit;
-use crate::store::{Store, StoreError, jobs};
+use crate::store::{self, Store, StoreError, jobs};
 use crate::world::{SystemClock, SystemRandom, Transport, World};
 
 /// Bytes of inflated vendors' files that are kept for each installation.
@@ -92,7 +92,7 @@ pub(crate) fn assemble_for(
     around: &dyn Fn(Installed) -> Installed,
     preview: Option<&Preview<'_>>,
 ) -> Result<Parts, StartError> {
-    std::fs::create_dir_all(&config.data_dir).map_err(|e| StartError::Io("the data directory", e))?;
+    store::private_directory(&config.data_dir).map_err(|e| StartError::Io("the data directory", e))?;
     let world = World {
         clock: Arc::new(SystemClock::new(config.time)),
         random: Arc::new(SystemRandom),

@@ -21,6 +21,8 @@ pub mod runs;
 pub mod storage;
 pub mod tallies;
 
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -122,9 +124,7 @@ pub struct Store {
 impl Store {
     /// Opens or creates the file, takes it for this process alone, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|e| StoreError::Io(directory.into(), e))?;
-        }
+        make_private(path).map_err(|e| StoreError::Io(path.into(), e))?;
         let lock_path = path.with_extension("lock");
         let lock = std::fs::File::create(&lock_path).map_err(|e| StoreError::Io(lock_path.clone(), e))?;
         lock.try_lock().map_err(|_| StoreError::Locked(path.into()))?;
@@ -250,6 +250,18 @@ const WRITER_CACHE: i64 = 16 * 1024;
 /// changed again and again is copied only once.
 const CHECKPOINT: i64 = 8_192;
 
+/// Makes a directory, where it isn't there yet, that only this user can read: the host keeps personal data in it.
+pub(crate) fn private_directory(directory: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// Makes the file and its directory, where they aren't there yet, readable by this user only. What SQLite puts beside
+/// the file (WAL, journal) gets the file's own mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), private_directory)?;
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
+}
+
 fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -276,4 +288,27 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn whatever_the_store_writes_is_this_users_only() {
+        let scratch = tempfile::tempdir().unwrap();
+        let home = scratch.path().join("data");
+        let store = Store::open(&home.join("host.db")).unwrap();
+        store.write(|tx| tx.execute_batch("CREATE TABLE something (a)").map_err(StoreError::from)).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o077;
+        assert_eq!(mode(&home), 0, "the directory");
+        let files: Vec<_> = std::fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.iter().any(|file| file.to_string_lossy().ends_with("-wal")), "{files:?}");
+        for file in files.iter().filter(|file| std::fs::metadata(file).unwrap().len() > 0) {
+            assert_eq!(mode(file), 0, "{}", file.display());
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Rows of the fault catalogue about attacks (S).
 
-use super::{Guarded, does_not_apply};
+use super::{Guarded, does_not_apply, held};
 
 pub const ROWS: &[Guarded] = &[
     does_not_apply(
@@ -17,6 +17,12 @@ pub const ROWS: &[Guarded] = &[
         "S12",
         "an operator of one tenant opens a letter of another by its id",
         "there is one kind of operator: whoever may read the store's file; no listener answers for tenants",
+    ),
+    held(
+        "S17",
+        "a crate that is bad, banned or older than its mend",
+        "all versions are locked; floors under wasmtime, and features that must stay compiled in, are a test; licences, bans, sources and (from a copy) advisories of every lock file are held by `.ci/supply-chain`",
+        "MIT taken off the list of licences (the script does it in every run); an older wasmtime and a banned crate in a lock file",
     ),
     does_not_apply(
         "S20",
