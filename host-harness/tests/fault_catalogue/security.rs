@@ -1,6 +1,6 @@
 //! Rows of the fault catalogue about attacks (S).
 
-use super::{Guarded, does_not_apply};
+use super::{Guarded, does_not_apply, held};
 
 pub const ROWS: &[Guarded] = &[
     does_not_apply(
@@ -17,6 +17,13 @@ pub const ROWS: &[Guarded] = &[
         "S12",
         "an operator of one tenant opens a letter of another by its id",
         "there is one kind of operator: whoever may read the store's file; no listener answers for tenants",
+    ),
+    held(
+        "S18",
+        "a swapped component, or compiled code that was tampered with",
+        "the manifest may state the component's digest, which is compared before anything else; compiled code lies in a directory that only the \
+         host's user can use, named by component and engine, under a sum of both",
+        "the digest is not compared; the sum of compiled code is not checked",
     ),
     does_not_apply(
         "S20",
