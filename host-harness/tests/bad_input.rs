@@ -294,7 +294,7 @@ fn an_outage_is_not_a_wrong_key() {
 }
 
 #[test]
-fn a_foreign_cursor_is_refused_by_name() {
+fn g09_a_foreign_cursor_is_refused_by_name() {
     let cursor = Cursor { version: 99, bytes: vec![0xff; 4096] };
     assert!(page("check-data", Position::Cursor(cursor)).is_err());
 }

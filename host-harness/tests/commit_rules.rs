@@ -340,6 +340,38 @@ fn g01_a_unit_whose_guest_breaks_is_kept_raw_shown_and_replayable() {
 }
 
 #[test]
+fn g10_a_replay_that_says_otherwise_has_no_second_effect() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    let said = |word: &str, slot: &str| {
+        let mut mapped = event("e", &ann, Some(START), START);
+        mapped.record.body = json!({ "said": word }).to_string();
+        let Ok(Mapping::Actions(actions)) = &mut mapped.mapping else { panic!() };
+        actions[0].slot = slot.into();
+        mapped
+    };
+    host.deliver(vec![said("first", "event")]);
+    let first = host.actions();
+    assert_eq!(first.len(), 1);
+    // The same webhook again, understood in another way: another body, another slot.
+    host.deliver(vec![said("second", "event")]);
+    host.deliver(vec![said("third", "other-slot")]);
+    assert_eq!(host.actions(), first);
+    assert_eq!((host.count("read"), host.count("duplicate")), (3, 2));
+    host.assert_sums();
+}
+
+#[test]
+fn g11_a_record_that_comes_again_and_again_in_one_unit_counts_once() {
+    let host = TestHost::new();
+    let ann = person("ann");
+    host.deliver((0..2_000).map(|_| event("e", &ann, Some(START), START)).collect());
+    assert_eq!(host.actions().len(), 1);
+    assert_eq!((host.count("read"), host.count("duplicate")), (2_000, 1_999));
+    host.assert_sums();
+}
+
+#[test]
 fn a_passing_failure_is_tried_again_later_and_not_at_once() {
     let host = TestHost::new();
     host.append();
@@ -362,7 +394,7 @@ fn a_passing_failure_is_tried_again_later_and_not_at_once() {
 }
 
 #[test]
-fn a_storage_conflict_runs_the_unit_again() {
+fn g13_a_storage_conflict_runs_the_unit_again() {
     use host_harness::unit::StorageDelta;
     let host = TestHost::new();
     host.append();
@@ -390,6 +422,58 @@ fn a_storage_conflict_runs_the_unit_again() {
         .unwrap();
     assert_eq!(entry.value, b"mine");
     assert_eq!(entry.version, 2);
+}
+
+/// Somebody else writes what the unit reads, each time that it is run.
+fn contend(host: &TestHost) {
+    use host_harness::unit::StorageDelta;
+    let (store, installation) = (host.store.clone(), host.installation.id);
+    host.script(move |_, services| {
+        let seen = services.storage_get("n").map(|entry| entry.version);
+        let other = StorageDelta { reads: vec![], writes: vec![("n".into(), Some(b"other".to_vec()))] };
+        store
+            .write::<_, StoreError>(|tx| host_harness::store::storage::apply(tx, installation, &other))
+            .unwrap();
+        let storage = StorageDelta { reads: vec![("n".into(), seen)], writes: vec![] };
+        let next = Some(Next::Done(RunEnd { cursor: None, truncated: None }));
+        Ok(Outcome { storage, next, ..Outcome::default() })
+    });
+}
+
+#[test]
+fn g13_a_storage_that_somebody_else_always_writes_holds_up_one_unit_and_is_told() {
+    let host = TestHost::new();
+    contend(&host);
+    host.append();
+    host.make_due();
+    host.settle();
+    let (due, result, code, _) = host.job();
+    assert!(
+        due.is_some_and(|due| due > START),
+        "the page is tried again later, and not while it is thought to run"
+    );
+    assert_eq!((result.as_deref(), code.as_deref()), (Some("failed"), Some("storage-contended")));
+    // The other one stops at last.
+    host.script(|_, _| {
+        let next = Some(Next::Done(RunEnd { cursor: None, truncated: None }));
+        Ok(Outcome { next, ..Outcome::default() })
+    });
+    host.clock.advance(HOUR);
+    host.settle();
+    assert_eq!(host.job().1.as_deref(), Some("complete"));
+    assert!(host.letters().is_empty());
+    // Or it doesn't: then the webhook is put aside, raw.
+    contend(&host);
+    host.append();
+    for _ in 0..13 {
+        host.settle();
+        host.clock.advance(HOUR);
+    }
+    assert!(
+        host.letters()
+            .iter()
+            .any(|(_, stage, code)| (stage.as_str(), code.as_str()) == ("read", "storage-contended"))
+    );
 }
 
 #[test]

@@ -125,6 +125,30 @@ fn g16_a_cursor_of_an_unknown_version_is_refused_by_name_and_kept() {
 }
 
 #[test]
+fn g09_a_cursor_of_other_settings_or_of_another_resource_never_reaches_the_guest() {
+    use host_harness::store::Digest;
+    let host = TestHost::new();
+    let mut elsewhere = host.installation.clone();
+    elsewhere.source = Digest::of(&[b"another workspace"]);
+    host.store
+        .write::<_, StoreError>(|tx| {
+            jobs::set_cursor(tx, &elsewhere, "things", Some(&cursor(1)))?;
+            jobs::set_cursor(tx, &host.installation, "others", Some(&cursor(2)))
+        })
+        .unwrap();
+    let (asked, begun) = std::sync::mpsc::channel();
+    let asked = std::sync::Mutex::new(asked);
+    host.script(move |unit, _| {
+        asked.lock().unwrap().send(position(unit)).unwrap();
+        three_pages(unit)
+    });
+    host.make_due();
+    host.settle();
+    assert_eq!(begun.recv().unwrap(), None, "it begins at the start");
+    assert_eq!(host.job().1.as_deref(), Some("complete"));
+}
+
+#[test]
 fn an_extra_job_runs_once_and_leaves_the_resources_cursor_alone() {
     let host = TestHost::new();
     host.script(|unit, _| match position(unit) {

@@ -235,7 +235,7 @@ fn a_page_of_a_backfill_that_was_given_up_does_not_move_the_one_begun_after_it()
 }
 
 #[test]
-fn a_backfill_does_not_go_on_under_other_source_settings() {
+fn g09_a_backfill_does_not_go_on_under_other_source_settings() {
     let host = TestHost::new();
     host.park_pages();
     host.script(|unit, _| match position(unit) {

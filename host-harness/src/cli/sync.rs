@@ -17,6 +17,10 @@ pub(super) struct Args {
     resource: String,
     #[command(flatten)]
     whose: Whose,
+    /// Forget where its cursor stands, and read it from its beginning. What was accepted before is not
+    /// accepted again
+    #[arg(long)]
+    anew: bool,
     /// Only ask for it; don't wait (for a host that is running)
     #[arg(long)]
     detach: bool,
@@ -29,7 +33,19 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     let installation = worker.installation()?;
     let resource = resource(&installation, &args.resource)?;
     let now = worker.now();
-    worker.store().write::<_, StoreError>(|tx| runs::sync_now(tx, installation.id, resource, now))?;
+    let asked = worker.store().write::<_, StoreError>(|tx| {
+        if args.anew {
+            return runs::sync_anew(tx, installation.id, resource, now);
+        }
+        runs::sync_now(tx, installation.id, resource, now).map(Ok)
+    })?;
+    if asked.is_err() {
+        return Err(Failure::usage(
+            "page-under-way",
+            format!("a page of {resource} is being read"),
+            "Ask again in a minute.",
+        ));
+    }
     if args.detach {
         println!("Asked for; `harness status` shows how it stands.");
         return Ok(Found::Nothing);

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::contract::{FailureKind, Record};
+use crate::contract::{Failure, FailureKind, Record};
 use crate::store::dead_letters::Actor;
 use crate::store::installations::{Installation, InstallationId};
 use crate::store::tallies::Fate;
@@ -177,7 +177,8 @@ impl Pipeline {
         (ceiling / 2 + self.world.random.below(ceiling / 2 + 1)) as Millis
     }
 
-    /// Runs a unit until it commits; a concurrent change of what it read runs it again.
+    /// Runs a unit until it commits; a concurrent change of what it read runs it again, a few times.
+    /// After that it is [`StoreError::Conflict`], and the unit has to wait like after any failure.
     fn until_no_conflict<T>(&self, mut body: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
         for _ in 0..16 {
             match body() {
@@ -191,6 +192,15 @@ impl Pipeline {
     fn busy(&self) -> std::sync::MutexGuard<'_, HashSet<i64>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A unit whose reads were overtaken by somebody else's writes, however often it was run.
+fn contended() -> UnitError {
+    UnitError::Failure(Failure {
+        kind: FailureKind::Transient,
+        code: "storage-contended".into(),
+        message: "what the unit read in the connector's storage was changed each time before it ended".into(),
+    })
 }
 
 /// A unit whose writes don't fit into its installation's plugin storage.
@@ -231,7 +241,11 @@ impl Verdict {
                     FailureKind::RateLimited(_) | FailureKind::Transient => {
                         (Actor::Nobody, "It is tried again by itself; requeue it if it was put aside.")
                     }
-                    FailureKind::Cursor => (Actor::Operator, "Start the resource anew."),
+                    FailureKind::Cursor => (
+                        Actor::Operator,
+                        "Install the version of the connector that wrote the cursor, or read the resource from \
+                         its beginning: `harness sync <resource> --anew`.",
+                    ),
                     FailureKind::VendorContract(_) | FailureKind::Internal => (
                         Actor::ConnectorAuthor,
                         "Send the payload to the connector's author; requeue it once a corrected component is installed.",

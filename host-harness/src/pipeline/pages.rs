@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::commit::{Origin, commit, log_lines};
 use super::keys::ReadWith;
 use super::services::UnitServices;
-use super::{Installed, Pipeline, Step, Verdict, storage_full};
+use super::{Installed, Pipeline, Step, Verdict, contended, storage_full};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
 use crate::crash;
 use crate::store::dead_letters::{self, NewDeadLetter};
@@ -43,7 +43,10 @@ impl Pipeline {
             self.page_failed(&job, installed, &kills_the_host())?;
             return Ok(Step::Worked);
         }
-        self.until_no_conflict(|| self.run_page(&job, installed))?;
+        match self.until_no_conflict(|| self.run_page(&job, installed)) {
+            Err(StoreError::Conflict) => self.page_failed(&job, installed, &contended())?,
+            other => other?,
+        }
         Ok(Step::Worked)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::commit::{Origin, commit};
 use super::services::UnitServices;
-use super::{Installed, Pipeline, Step, Verdict, storage_full};
+use super::{Installed, Pipeline, Step, Verdict, contended, storage_full};
 use crate::contract::{FailureKind, WebhookRequest};
 use crate::crash;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
@@ -42,7 +42,10 @@ impl Pipeline {
             // Every attempt so far ended before it could say why: the host died with it.
             return self.put_aside(&entry, &kills_the_host());
         }
-        self.until_no_conflict(|| self.run_webhook_once(&entry, installed))
+        match self.until_no_conflict(|| self.run_webhook_once(&entry, installed)) {
+            Err(StoreError::Conflict) => self.webhook_failed(&entry, &contended()),
+            other => other,
+        }
     }
 
     fn run_webhook_once(&self, entry: &JournalEntry, installed: &Arc<Installed>) -> Result<(), StoreError> {

@@ -1,7 +1,11 @@
 //! Compiled code on disk, so that a restart doesn't compile again.
 //!
 //! A file is named by the SHA-256 of the component and of everything of the engine that the code
-//! depends on. It begins with the SHA-256 of what follows: a torn or rotten file is compiled anew.
+//! depends on. It begins with the SHA-256 of its name and of what follows: what is torn, rotten or
+//! lies under another's name is compiled anew.
+//!
+//! Whoever can write the directory can make the host run anything: it is closed to other users, no
+//! guest has files, and no tenant's word gets into a name.
 
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -46,12 +50,13 @@ impl Cache {
 
     /// The compiled component, from disk where possible.
     pub fn component(&self, engine: &Engine, digest: [u8; 32], bytes: &[u8]) -> wasmtime::Result<Component> {
-        let path = self.0.join(format!("{}.cwasm", key(engine, digest)));
-        if let Some(component) = read(engine, &path) {
+        let key = key(engine, digest);
+        let path = self.0.join(format!("{key}.cwasm"));
+        if let Some(component) = read(engine, &path, &key) {
             return Ok(component);
         }
         let component = Component::from_binary(engine, bytes)?;
-        if let Err(e) = write(&self.0, &path, &component.serialize()?) {
+        if let Err(e) = write(&self.0, &path, &key, &component.serialize()?) {
             // The cache only saves time; the component runs without it.
             tracing::warn!(error = %e, "compiled code could not be cached");
         }
@@ -75,25 +80,29 @@ fn key(engine: &Engine, digest: [u8; 32]) -> String {
     crate::hex::encode(&sink.0.finalize())
 }
 
-fn read(engine: &Engine, path: &Path) -> Option<Component> {
+fn sum(key: &str, code: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(key).chain_update(code).finalize().into()
+}
+
+fn read(engine: &Engine, path: &Path, key: &str) -> Option<Component> {
     let file = std::fs::read(path).ok()?;
-    let (digest, code) = file.split_at_checked(32)?;
-    if Sha256::digest(code).as_slice() != digest {
+    let (expected, code) = file.split_at_checked(32)?;
+    if sum(key, code) != expected {
         return None;
     }
-    // SAFETY: the code was written by `write` below, whole (its digest says so), into a directory
-    // that only this user can write, by an engine of the same version and configuration (the
-    // file's name says so). Nothing that came from a tenant or over a network gets here.
+    // SAFETY: the code was written by `write` below, whole and for this component (its sum says so),
+    // into a directory that only this user can write, by an engine of the same version and
+    // configuration (the key says so). Nothing that came from a tenant or over a network gets here.
     unsafe { Component::deserialize(engine, code) }.ok()
 }
 
-fn write(directory: &Path, path: &Path, code: &[u8]) -> std::io::Result<()> {
+fn write(directory: &Path, path: &Path, key: &str, code: &[u8]) -> std::io::Result<()> {
     static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let unique = COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let draft = directory.join(format!("draft-{}-{unique}", std::process::id()));
     let written = (|| {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(&Sha256::digest(code))?;
+        file.write_all(&sum(key, code))?;
         file.write_all(code)?;
         std::fs::rename(&draft, path)
     })();

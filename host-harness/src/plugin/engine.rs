@@ -6,7 +6,8 @@ use wasmtime::{Config, Engine};
 
 use super::limits::Limits;
 
-/// How often a guest looks whether its time is up.
+/// How often a guest looks whether its time is up: at the head of each loop and function, once so
+/// much time has passed.
 const TICK: Duration = Duration::from_millis(10);
 
 /// An engine with everything switched off that a connector doesn't need.
@@ -49,9 +50,4 @@ fn tick(engine: &Engine) -> std::io::Result<()> {
         }
     })?;
     Ok(())
-}
-
-/// Ticks after which so much time has passed.
-pub fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2).saturating_add(1)
 }

@@ -10,6 +10,9 @@ pub enum Stop {
     /// The unit's or record's time is up.
     #[error("out of time")]
     Time,
+    /// The call's processor time is used up.
+    #[error("out of processor time")]
+    Processor,
     /// All memories together would be larger than the limit.
     #[error("out of memory")]
     Memory,
@@ -26,6 +29,7 @@ pub fn of(error: &wasmtime::Error) -> UnitError {
     let (code, message) = if let Some(stop) = error.downcast_ref::<Stop>() {
         match stop {
             Stop::Time => TIMEOUT,
+            Stop::Processor => ("guest-cpu", "the guest computed longer than a call may"),
             Stop::Memory => ("guest-memory", "the guest needs more memory than a unit has"),
             Stop::Table => ("guest-memory", "the guest needs a larger table than a unit has"),
             Stop::Sleep => {

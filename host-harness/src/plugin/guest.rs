@@ -1,13 +1,14 @@
 //! One fresh instance and what it can see.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
-use wasmtime::{Engine, ResourceLimiter, Store};
+use wasmtime::{Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
+use super::cpu;
 use super::fault::Stop;
 use super::imports::Used;
 use super::limits::Limits;
@@ -38,6 +39,8 @@ pub struct Guest {
     pub used: Used,
     /// When the unit has to be over.
     pub deadline: Instant,
+    /// Processor time of this thread at which the call has to be over.
+    pub cpu_end: Duration,
     /// All limits.
     pub limits: Limits,
     meter: Meter,
@@ -46,10 +49,24 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Fails the call if the unit's time is up. Every import asks after it has waited, because
-    /// the interruption of the guest's own code doesn't reach into imports.
+    /// Fails the call if its time is up. Every import asks, and after it has waited: the
+    /// interruption of the guest's own code doesn't reach into imports, and code without a loop
+    /// that calls nothing else is not interrupted.
     pub fn check_deadline(&self) -> wasmtime::Result<()> {
-        if Instant::now() >= self.deadline { Err(Stop::Time.into()) } else { Ok(()) }
+        if Instant::now() >= self.deadline {
+            return Err(Stop::Time.into());
+        }
+        if cpu::of_this_thread() >= self.cpu_end {
+            return Err(Stop::Processor.into());
+        }
+        Ok(())
+    }
+
+    /// A call begins, on this thread.
+    pub fn begin(&mut self, export: Export, deadline: Instant) {
+        self.export = export;
+        self.deadline = deadline;
+        self.cpu_end = cpu::of_this_thread().saturating_add(self.limits.cpu);
     }
 
     /// Largest linear memory so far, in bytes.
@@ -83,6 +100,7 @@ pub fn store(engine: &Engine, limits: Limits, fuel: bool, setup: Setup) -> Store
         services: setup.services,
         used: setup.used,
         deadline: setup.deadline,
+        cpu_end: cpu::of_this_thread().saturating_add(limits.cpu),
         limits,
         meter: Meter { limits, memory: 0, peak: 0 },
         wasi: empty_wasi(setup.now, setup.seed, limits.random),
@@ -90,6 +108,12 @@ pub fn store(engine: &Engine, limits: Limits, fuel: bool, setup: Setup) -> Store
     };
     let mut store = Store::new(engine, guest);
     store.limiter(|guest| &mut guest.meter);
+    // At every tick, also while it is instantiated: start functions run under the limits as well.
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| {
+        store.data().check_deadline()?;
+        Ok(UpdateDeadline::Continue(1))
+    });
     store.set_hostcall_fuel(setup.boundary);
     store.set_max_component_handles(limits.handles);
     if fuel {

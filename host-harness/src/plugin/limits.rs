@@ -34,7 +34,10 @@ pub struct Limits {
     pub sample: usize,
 
     pub component: usize,
+    pub bulk_instructions: usize,
+    pub cpu: Duration,
     pub map_wall: Duration,
+    pub log_total: usize,
     pub stack: usize,
     pub instances: usize,
     pub memories: usize,
@@ -86,6 +89,9 @@ impl Limits {
         sample: KIB,
 
         component: 8 * MIB,
+        bulk_instructions: 1_024,
+        cpu: Duration::from_secs(5),
+        log_total: 256 * KIB,
         map_wall: Duration::from_secs(2),
         stack: 512 * KIB,
         instances: 16,
@@ -111,7 +117,7 @@ impl Limits {
             row(
                 "bytes of one argument or result crossing the boundary",
                 format!("{}, or the body cap of the surface if larger", bytes(self.boundary)),
-                "bounds what the host allocates for the guest",
+                "bounds what the host allocates for the guest; the largest http response has to cross",
             ),
             row("records in a page or webhook", count(self.records), "bounds one commit"),
             row("actions of one record", count(self.actions), "bounds one record's share of a commit"),
@@ -145,10 +151,21 @@ impl Limits {
             row("sample in a vendor-contract failure", bytes(self.sample), "enough to see what came"),
             row("component file", bytes(self.component), "compiling is not bounded otherwise"),
             row(
+                "bulk instructions in one function of a component",
+                count(self.bulk_instructions),
+                "each touches up to all memory, and nothing interrupts a function between two of them",
+            ),
+            row(
+                "processor time of one call",
+                time(self.cpu),
+                "a guest that computes without end holds a thread no longer; waiting for imports is not counted",
+            ),
+            row(
                 "wall clock of one map-record",
                 time(self.map_wall),
                 "one endless record leaves time for the others",
             ),
+            row("log of a unit, all entries", bytes(self.log_total), "what is over is cut and counted"),
             row("stack", bytes(self.stack), "deep recursion ends as a typed fault"),
             row("core instances", count(self.instances), "wasmtime allows 10,000"),
             row("memories", count(self.memories), "wasmtime allows 10,000"),

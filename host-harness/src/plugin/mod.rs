@@ -8,6 +8,7 @@
 //! Calls block: run them on plain threads, not inside an asynchronous task.
 
 pub(crate) mod cache;
+mod cpu;
 mod engine;
 mod fault;
 mod guest;
@@ -118,6 +119,9 @@ pub enum LoadError {
     /// It imports what the contract doesn't offer.
     #[error("the component imports what no connector gets: {}", .0.join(", "))]
     ForeignImports(Vec<String>),
+    /// Code that could run past the end of a unit's time, because nothing interrupts it.
+    #[error("a function of the component has {0} bulk instructions, more than can be interrupted in time")]
+    Uninterruptible(usize),
     /// The engine can't compile it.
     #[error("the component could not be compiled: {0}")]
     Compile(String),
@@ -133,6 +137,7 @@ impl LoadError {
             Self::NotAConnector(_) => "not-a-connector",
             Self::OtherContract { .. } => "other-contract",
             Self::ForeignImports(_) => "foreign-imports",
+            Self::Uninterruptible(_) => "component-uninterruptible",
             Self::Compile(_) => "component-compile",
         }
     }
@@ -150,6 +155,7 @@ impl LoadError {
         match self {
             Self::OtherDigest { .. } => "Install the component and the manifest of the same release.",
             Self::OtherContract { .. } => "Install a build of the connector for this host's contract.",
+            Self::Uninterruptible(_) => "Split the function, or copy in a loop.",
             Self::ForeignImports(_) => "Build for wasm32-wasip2 and reach the vendor through `http` only.",
             _ => "Build with `cargo build --release --target wasm32-wasip2` against wit/v0.1.",
         }
@@ -221,7 +227,7 @@ impl Runtime {
         if component.len() > self.options.limits.component {
             return Err(LoadError::TooLarge(component.len()));
         }
-        inspect::check(component)?;
+        inspect::check(component, self.options.limits.bulk_instructions)?;
         if manifest.contract != contract::VERSION {
             return Err(LoadError::OtherContract { found: manifest.contract.clone() });
         }

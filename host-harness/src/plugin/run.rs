@@ -10,7 +10,7 @@ use super::fault::{self, fault};
 use super::guest::{self, Export, Guest, Setup};
 use super::imports::Used;
 use super::output::{Checker, Door, mapping_size, record_size, violation};
-use super::{ConfigureError, Loaded, Plugin, engine, profile};
+use super::{ConfigureError, Loaded, Plugin, profile};
 use crate::contract::{
     Failure, Mapping, PageRequest, Plugin as Bindings, Problem, Profile, Record, WebhookRequest, http,
     objects, storage,
@@ -348,8 +348,6 @@ impl Instance {
             Sha256::new().chain_update(plugin.digest).chain_update(settings).finalize().into();
         let setup = Setup { services, used, deadline: clock.deadline, now, seed, boundary };
         let mut store = guest::store(&plugin.engine, plugin.limits, plugin.fuel, setup);
-        // Start functions and initialisers run under the deadline as well.
-        store.set_epoch_deadline(engine::ticks(clock.left()));
         let bindings = plugin.pre.instantiate(&mut store).map_err(|e| fault::of(&e))?;
         Ok(Self { store, bindings, took: Duration::ZERO })
     }
@@ -363,10 +361,7 @@ impl Instance {
     ) -> Result<R, UnitError> {
         let started = Instant::now();
         let wall = wall.min(clock.deadline.saturating_duration_since(started));
-        let guest = self.store.data_mut();
-        guest.export = export;
-        guest.deadline = started + wall;
-        self.store.set_epoch_deadline(engine::ticks(wall));
+        self.store.data_mut().begin(export, started + wall);
         let result = call(&self.bindings, &mut self.store).map_err(|e| fault::of(&e));
         self.took = started.elapsed();
         result

@@ -161,6 +161,26 @@ pub fn sync_now(
     begin(tx, installation, &key, resource, &Start::Cursor, now)
 }
 
+/// Reads a resource from its beginning, now: where its cursor stood is forgotten. Not while a page of
+/// it is being read, which would bring the cursor back.
+pub fn sync_anew(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    resource: &str,
+    now: Millis,
+) -> Result<Result<(), Refused>, StoreError> {
+    let key = resource_key(resource);
+    if get(tx, installation, &key)?.is_some_and(|run| run.running) {
+        return Ok(Err(Refused::UnderWay));
+    }
+    tx.execute(
+        "DELETE FROM cursor WHERE installation = ?1 AND resource = ?2",
+        params![installation.0, resource],
+    )?;
+    begin(tx, installation, &key, resource, &Start::Cursor, now)?;
+    Ok(Ok(()))
+}
+
 /// An operator asks for this run: it finds out whether a refused key is right by now.
 fn let_through(tx: &Transaction<'_>, installation: InstallationId, key: &str) -> Result<(), StoreError> {
     let sql = "SELECT id FROM job WHERE installation = ?1 AND key = ?2";

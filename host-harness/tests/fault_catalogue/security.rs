@@ -24,6 +24,13 @@ pub const ROWS: &[Guarded] = &[
         "all versions are locked; floors under wasmtime, and features that must stay compiled in, are a test; licences, bans, sources and (from a copy) advisories of every lock file are held by `.ci/supply-chain`",
         "MIT taken off the list of licences (the script does it in every run); an older wasmtime and a banned crate in a lock file",
     ),
+    held(
+        "S18",
+        "a swapped component, or compiled code that was tampered with",
+        "the manifest may state the component's digest, which is compared before anything else; compiled code lies in a directory that only the \
+         host's user can use, named by component and engine, under a sum of both",
+        "the digest is not compared; the sum of compiled code is not checked",
+    ),
     does_not_apply(
         "S20",
         "tenants' words as labels of metrics",

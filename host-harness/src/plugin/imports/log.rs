@@ -2,6 +2,7 @@
 
 use crate::contract::log::{Host, Level};
 use crate::plugin::guest::Guest;
+use crate::plugin::limits::Limits;
 use crate::unit::LogLine;
 
 /// Most fields of one line.
@@ -11,6 +12,7 @@ const FIELDS: usize = 32;
 #[derive(Default)]
 pub struct Used {
     lines: Vec<LogLine>,
+    bytes: usize,
     cut: u64,
 }
 
@@ -27,13 +29,13 @@ impl Used {
         self.lines
     }
 
-    fn add(&mut self, level: Level, message: &str, fields: &[(String, String)], max: (usize, usize)) {
-        let (entries, bytes) = max;
-        if self.lines.len() >= entries {
+    fn add(&mut self, level: Level, message: &str, fields: &[(String, String)], limits: &Limits) {
+        if self.lines.len() >= limits.log_entries || self.bytes >= limits.log_total {
             self.cut += 1;
             return;
         }
-        let mut room = bytes;
+        let most = limits.log_entry.min(limits.log_total - self.bytes);
+        let mut room = most;
         let mut take = |text: &str| {
             let text = printable(text, room);
             room -= text.len();
@@ -41,6 +43,7 @@ impl Used {
         };
         let message = take(message);
         let fields = fields.iter().take(FIELDS).map(|(name, value)| (take(name), take(value))).collect();
+        self.bytes += most - room;
         let level = match level {
             Level::Debug => "debug",
             Level::Info => "info",
@@ -73,8 +76,8 @@ pub fn printable(text: &str, max: usize) -> String {
 
 impl Host for Guest {
     fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        let max = (self.limits.log_entries, self.limits.log_entry);
-        self.used.log.add(level, &message, &fields, max);
+        self.check_deadline()?;
+        self.used.log.add(level, &message, &fields, &self.limits);
         Ok(())
     }
 }
@@ -97,21 +100,24 @@ mod tests {
         fn g06_lines_are_bounded_and_printable(
             lines in proptest::collection::vec((".{0,40}", proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4)), 0..30)
         ) {
+            let limits = Limits { log_entries: 10, log_entry: 32, log_total: 200, ..Limits::DEFAULT };
             let mut used = Used::default();
             for (message, fields) in &lines {
-                used.add(Level::Info, message, fields, (10, 32));
+                used.add(Level::Info, message, fields, &limits);
             }
-            let kept = used.into_lines();
-            prop_assert!(kept.len() <= 11);
-            if lines.len() > 10 {
-                prop_assert_eq!(&kept[10].message, &format!("{} lines cut", lines.len() - 10));
+            let (kept, cut) = (used.lines.len(), used.cut as usize);
+            prop_assert_eq!(kept + cut, lines.len());
+            prop_assert!(kept <= 10);
+            let all = used.into_lines();
+            if cut > 0 {
+                prop_assert_eq!(&all[kept].message, &format!("{cut} lines cut"));
             }
-            for line in &kept {
-                let size = line.message.len()
-                    + line.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-                prop_assert!(size <= 32);
-                prop_assert!(!line.message.chars().any(char::is_control));
-            }
+            let size = |line: &LogLine| {
+                line.message.len() + line.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            };
+            prop_assert!(all.iter().all(|line| size(line) <= 32));
+            prop_assert!(all[..kept].iter().map(size).sum::<usize>() <= 200);
+            prop_assert!(!all.iter().any(|line| line.message.chars().any(char::is_control)));
         }
     }
 }

@@ -17,6 +17,7 @@ pub struct Used {
 
 impl Host for Guest {
     fn enqueue(&mut self, job: Job) -> wasmtime::Result<Result<(), Error>> {
+        self.check_deadline()?;
         if !matches!(self.export, Export::FetchPage | Export::HandleWebhook) {
             return Ok(Err(Error::Denied));
         }

@@ -84,6 +84,7 @@ impl Host for Guest {
     }
 
     fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), Error>> {
+        self.check_deadline()?;
         Ok(self.may_store(&key).and_then(|()| self.write(key, Some(value))))
     }
 
@@ -105,6 +106,7 @@ impl Host for Guest {
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), Error>> {
+        self.check_deadline()?;
         Ok(self.may_store(&key).and_then(|()| self.write(key, None)))
     }
 

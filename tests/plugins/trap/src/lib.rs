@@ -1,4 +1,4 @@
-//! Panics on a body that says so.
+//! Breaks in a webhook, in the way that the body names.
 
 use kit::*;
 
@@ -6,9 +6,24 @@ struct Trap;
 
 impl Connector for Trap {
     fn handle_webhook(request: WebhookRequest) -> Result<WebhookOutcome, Failure> {
-        assert!(request.body != b"panic", "a secret that must not show: {:?}", request.body);
-        Ok(contacts(&request))
+        match request.body.as_slice() {
+            b"panic" => panic!("a secret that must not show: {:?}", request.body),
+            b"unreachable" => core::arch::wasm32::unreachable(),
+            // Outside of whatever Rust owns, and outside of the memory.
+            b"out-of-bounds" => {
+                let beyond = unsafe { core::ptr::read_volatile(0xffff_fff0 as *const u32) };
+                Err(internal(&beyond.to_string()))
+            }
+            b"exit" => std::process::exit(3),
+            b"deep" => Err(internal(&recurse(1).to_string())),
+            _ => Ok(contacts(&request)),
+        }
     }
+}
+
+#[allow(unconditional_recursion)]
+fn recurse(n: u64) -> u64 {
+    std::hint::black_box(recurse(std::hint::black_box(n + 1)) + n)
 }
 
 guest!(Trap);

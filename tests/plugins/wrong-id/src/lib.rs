@@ -8,6 +8,9 @@ impl Connector for Thief {
     fn handle_webhook(request: WebhookRequest) -> Result<WebhookOutcome, Failure> {
         let sin = String::from_utf8_lossy(&request.body).into_owned();
         let mut outcome = contacts(&request);
+        if outcome.records.is_empty() {
+            outcome.records.push(contact("1"));
+        }
         let record = &mut outcome.records[0];
         match sin.as_str() {
             "other-connector" => record.id = "other:w1:contact:1".into(),
@@ -41,7 +44,11 @@ impl Connector for Thief {
                 record.subject = Subject::Object((String::new(), String::new()));
                 outcome.records.push(contact("good"));
             }
-            _ => {}
+            _ => {
+                if let Some(id) = sin.strip_prefix("id=") {
+                    outcome.records = vec![Record { id: id.into(), ..contact("1") }];
+                }
+            }
         }
         Ok(outcome)
     }
