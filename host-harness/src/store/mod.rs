@@ -166,6 +166,14 @@ impl Store {
         })
     }
 
+    /// The same, where there is such a file and it is of this release; none otherwise.
+    pub fn attach_if_current(path: &Path) -> Result<Option<Self>, StoreError> {
+        match path.exists().then(|| Self::attach(path)).transpose() {
+            Err(StoreError::Newer { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
