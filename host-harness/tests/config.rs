@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use host_harness::config::{self, Environment, Plan, UnknownConsent};
+use host_harness::connectors::{self, BUILT_IN, Connector, Plugins};
+use host_harness::plugin::RuntimeOptions;
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -73,6 +75,132 @@ fn the_example_loads() {
     assert_eq!(settings["data_center"], "01");
     assert!(settings.get("enabled").is_none() && settings.get("endpoints").is_none());
     assert_eq!(connector.slots.keys().collect::<Vec<_>>(), ["data", "webhook"]);
+}
+
+/// Something that the example shows behind a `#`.
+struct Shown {
+    lines: std::ops::Range<usize>,
+    indent: usize,
+    key: String,
+    /// Line of what it stands in.
+    parent: Option<usize>,
+    /// Lines of the same key that are no comment.
+    active: std::ops::Range<usize>,
+}
+
+const COMMENT: &str = "# ";
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// A line without its `#`, and its key; none where it is prose.
+fn uncommented(line: &str) -> Option<(String, String)> {
+    let (before, text) = line.split_once(COMMENT).filter(|(before, _)| before.trim().is_empty())?;
+    let said = text.trim_start();
+    let key = match said.strip_prefix('"').and_then(|quoted| quoted.split_once("\":")) {
+        Some((key, _)) => key,
+        None if said.starts_with("- ") => said,
+        None => {
+            let (key, rest) = said.split_once(':')?;
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.".contains(&b);
+            let is_key = key.bytes().all(plain) && (rest.is_empty() || rest.starts_with(' '));
+            is_key.then_some(key)?
+        }
+    };
+    Some((format!("{before}{text}"), key.to_owned()))
+}
+
+fn shown(lines: &[&str]) -> Vec<Shown> {
+    let is_active = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let mut all: Vec<Shown> = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let Some((text, key)) = uncommented(lines[at]) else {
+            at += 1;
+            continue;
+        };
+        let own = indent(&text);
+        let deeper = |line: &&&str| {
+            let (before, text) = line.split_once(COMMENT).unwrap_or(("x", ""));
+            before.trim().is_empty() && before.len() + indent(text) > own
+        };
+        let end = at + 1 + lines[at + 1..].iter().take_while(deeper).count();
+        let parent = (0..at).rev().find(|n| is_active(&lines[*n]) && indent(lines[*n]) < own);
+        let siblings = parent.map_or(0, |n| n + 1);
+        let of_key = |n: &usize| lines[*n].trim_start().starts_with(&format!("{key}:"));
+        let active = (siblings..at).find(|n| indent(lines[*n]) == own && of_key(n)).map_or(0..0, |first| {
+            let rest = &lines[first + 1..];
+            first..first + 1 + rest.iter().take_while(|line| is_active(line) && indent(line) > own).count()
+        });
+        all.push(Shown { lines: at..end, indent: own, key, parent, active });
+        at = end;
+    }
+    all
+}
+
+/// The file with some of what it shows behind a `#`.
+fn with(lines: &[&str], chosen: &[&Shown]) -> String {
+    let mut text: Vec<Option<String>> = lines.iter().map(|line| Some((*line).to_owned())).collect();
+    for one in chosen {
+        text[one.active.clone()].fill(None);
+        for n in one.lines.clone() {
+            text[n] = Some(lines[n].replacen(COMMENT, "", 1));
+        }
+        // `[]` and `{}` are filled.
+        let parent = one.parent.and_then(|n| text[n].as_mut());
+        if let Some(parent) = parent {
+            let filled = parent.trim_end_matches(" []").trim_end_matches(" {}").to_owned();
+            *parent = filled;
+        }
+    }
+    text.into_iter().flatten().map(|line| line + "\n").collect()
+}
+
+#[test]
+fn whatever_the_example_shows_behind_a_comment_is_accepted() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let file = std::fs::read_to_string(directory.join("tajo.yaml")).unwrap();
+    let lines: Vec<&str> = file.lines().collect();
+    let names = [
+        "BREVO_API_KEY",
+        "MOENGAGE_DATA_KEY",
+        "MOENGAGE_CAMPAIGNS_KEY",
+        "MOENGAGE_SEGMENTATION_KEY",
+        "MOENGAGE_EXPORTS_SECRET",
+        "MOENGAGE_WEBHOOK_SECRET",
+    ];
+    let environment = Environment::Given(names.map(|name| (name.to_owned(), "x".into())).into());
+    let read = |text: &str| {
+        let parsed = config::parse(text, &directory, &environment, BUILT_IN);
+        parsed.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+    };
+    let plugins = Plugins::load(&Connector::all(&read(&file)).unwrap(), RuntimeOptions::default()).unwrap();
+    let plugin = plugins.get("moengage").unwrap();
+    let accepted = |text: &str| {
+        let config = read(text);
+        if let Err(error) = connectors::profile(plugin, &config.tenants[0].connectors[0]) {
+            panic!("{error:#?}\n{text}");
+        }
+    };
+    let all = shown(&lines);
+    let same = |one: &Shown, other: &Shown| {
+        (one.parent, one.indent, &one.key) == (other.parent, other.indent, &other.key)
+    };
+    // What can stand there all at once, and each alternative in the place of the first.
+    let (mut whole, mut alternatives): (Vec<&Shown>, Vec<&Shown>) = Default::default();
+    for one in &all {
+        let first = one.active.is_empty() && !whole.iter().any(|other| same(one, other));
+        if first { whole.push(one) } else { alternatives.push(one) }
+    }
+    assert!(whole.len() >= 40 && alternatives.len() >= 4, "{} and {}", whole.len(), alternatives.len());
+    accepted(&with(&lines, &whole));
+    for one in alternatives {
+        let mut chosen = whole.clone();
+        chosen.retain(|other| !same(one, other));
+        chosen.push(one);
+        accepted(&with(&lines, &chosen));
+    }
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn h16_a_page_that_kills_the_host_every_time_is_put_aside() {
     let die = || {
         host.store
             .write::<_, StoreError>(|tx| {
-                jobs::claim(tx, START)?.expect("it is due");
+                jobs::claim(tx, &[host.installation.id], START)?.expect("it is due");
                 jobs::ensure(tx, &host.installation, START)
             })
             .unwrap();

@@ -407,9 +407,29 @@ fn differences(
 }
 
 /// The bytes of everything durable.
-fn bytes(store: &Path) -> Vec<Vec<u8>> {
-    let beside = |end: &str| std::path::PathBuf::from(format!("{}{end}", store.display()));
-    [store.to_path_buf(), beside("-wal")].iter().map(|path| std::fs::read(path).unwrap_or_default()).collect()
+/// Every row of the store, but for the counts of calls.
+fn content(store: &Path) -> BTreeMap<String, Vec<String>> {
+    let store = Store::attach(store).unwrap();
+    let all = |tx: &rusqlite::Transaction<'_>| -> Result<_, rusqlite::Error> {
+        let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'rate'";
+        let names: Vec<String> =
+            tx.prepare(tables)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut content = BTreeMap::new();
+        for name in names {
+            let mut statement = tx.prepare(&format!("SELECT * FROM \"{name}\""))?;
+            let columns = statement.column_count();
+            let rows = statement.query_map([], |row| {
+                let value = |n| row.get::<_, rusqlite::types::Value>(n);
+                let values = (0..columns).map(value).collect::<Result<Vec<_>, _>>()?;
+                Ok(format!("{values:?}"))
+            })?;
+            let mut rows: Vec<String> = rows.collect::<Result<_, _>>()?;
+            rows.sort();
+            content.insert(name, rows);
+        }
+        Ok(content)
+    };
+    store.read::<_, StoreError>(|tx| Ok(all(tx)?)).unwrap()
 }
 
 fn queue(stage: &Stage) {
@@ -459,11 +479,12 @@ fn what_is_planned_is_what_happens_and_nothing_happens_by_planning() {
     let mut stage = Stage::new();
     queue(&stage);
     let store = stage.world.store_path();
-    let (frozen, asked) = (bytes(&store), stage.world.moengage.journal().received());
+    let (frozen, asked) = (content(&store), stage.world.moengage.journal().received());
     let planned = stage.plan(Asked::default()).unwrap();
 
-    // Nothing was written anywhere.
-    assert_eq!(bytes(&store), frozen);
+    // Nothing was written anywhere, but that Brevo was called.
+    assert!(frozen.len() > 20 && !frozen["journal"].is_empty());
+    assert!(content(&store) == frozen, "a plan wrote into the store");
     assert_eq!(std::fs::read_dir(stage.scratch.path()).unwrap().count(), 0, "the copy is gone");
     let asked_of_brevo = stage.since_plan();
     assert!(asked_of_brevo.iter().all(|entry| entry.method == "GET"), "{asked_of_brevo:#?}");
@@ -648,6 +669,49 @@ fn a_plan_beside_a_running_host_leaves_it_alone() {
     assert_eq!(rows(), before);
     host.stop();
     stage.before = 0;
+    stage.world.assert_clean();
+}
+
+/// Both want more than there is, and Brevo counts them together.
+#[test]
+fn a_plan_and_a_busy_host_stay_within_the_windows_of_the_account_together() {
+    const PEOPLE: usize = 60;
+    /// What Brevo allows for contacts in ten seconds, and what a second more allows: a call is counted
+    /// when it leaves, and arrives a little later.
+    const ALLOWED: usize = 10 * (10 + 1);
+    let world = World::with(&Setting { factor: 8.0, ..Setting::default() });
+    let config_file = world.directory.path().join("tajo.yaml");
+    std::fs::write(&config_file, &world.text).unwrap();
+    let stage = Stage { world, scratch: tempfile::tempdir().unwrap(), before: 0 };
+    stage.units(|_| {});
+    let events: Vec<Value> =
+        (0..PEOPLE).map(|n| stage.event(&format!("p{n}"), &format!("e{n}"), 60, known_of("known"))).collect();
+    stage.push("streams", &stage.events(&events));
+    stage.units(|units| while units.step().unwrap() == Step::Worked {});
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_harness"));
+    command.args(["plan", "--json", "--config"]).arg(&config_file).envs(stage.world.secrets());
+    command.args(["--share", "100", "--scratch"]).arg(stage.scratch.path());
+    let planning = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // The copy is made before the host takes anything away from what is to be planned.
+    let deadline = Instant::now() + PATIENCE;
+    while stage.world.brevo.journal().received() == 0 {
+        assert!(Instant::now() < deadline, "the plan reads nothing");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let host = stage.world.serve();
+    let planned = planning.wait_with_output().unwrap();
+    let planned: Value = serde_json::from_slice(&planned.stdout).unwrap();
+    stage.world.rest();
+    host.stop();
+    let reads = planned["brevo_reads"].as_u64().unwrap() as usize;
+    assert!(reads > PEOPLE, "{planned}");
+    let under = |entry: &&Entry| entry.path.starts_with("/v3/contacts");
+    let at: Vec<i64> = stage.since_plan().iter().filter(under).map(|entry| entry.at).collect();
+    assert!(at.len() > reads + PEOPLE, "both of them called: {}", at.len());
+    let together = |from: &i64| at.iter().filter(|at| (*from..from + 10_000).contains(*at)).count();
+    let most = at.iter().map(together).max().unwrap();
+    assert!(most <= ALLOWED, "{most} calls in ten seconds");
+    assert_eq!(planned["counted"], true);
     stage.world.assert_clean();
 }
 

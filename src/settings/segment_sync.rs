@@ -41,9 +41,9 @@ pub struct Target {
 #[derive(Clone, Debug)]
 pub struct SegmentSync {
     pub identifier: Identifier,
-    pub user_key: String,
-    pub add_key: String,
-    pub remove_key: String,
+    pub user_field: String,
+    pub add_field: String,
+    pub remove_field: String,
     /// For lists that have none of their own.
     pub folder: String,
     /// By the sync's id; none is not carried.
@@ -54,9 +54,9 @@ impl Default for SegmentSync {
     fn default() -> Self {
         Self {
             identifier: Identifier::Uid,
-            user_key: "partner_user_id".to_owned(),
-            add_key: "add_users".to_owned(),
-            remove_key: "remove_users".to_owned(),
+            user_field: "partner_user_id".to_owned(),
+            add_field: "add_users".to_owned(),
+            remove_field: "remove_users".to_owned(),
             folder: "MoEngage".to_owned(),
             lists: Vec::new(),
         }
@@ -74,7 +74,7 @@ const TAKEN: [&str; 5] = [
 
 /// Reads `segment_sync`.
 pub fn segment_sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Option<SegmentSync> {
-    const KNOWN: [&str; 6] = ["identifier", "user_key", "add_key", "remove_key", "folder", "lists"];
+    const KNOWN: [&str; 6] = ["identifier", "user_field", "add_field", "remove_field", "folder", "lists"];
     let object = problems.object(path, raw)?;
     let mut sync = SegmentSync::default();
     // The lists refer to the folder, which may stand after them.
@@ -97,17 +97,17 @@ pub fn segment_sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Opti
                     };
                 }
             }
-            "user_key" | "add_key" | "remove_key" => {
+            "user_field" | "add_field" | "remove_field" => {
                 let place = match key {
-                    "user_key" => &mut sync.user_key,
-                    "add_key" => &mut sync.add_key,
-                    _ => &mut sync.remove_key,
+                    "user_field" => &mut sync.user_field,
+                    "add_field" => &mut sync.add_field,
+                    _ => &mut sync.remove_field,
                 };
                 let Some(text) = problems.text(&path, raw) else { continue };
                 let long = text.len() > 100 || text.chars().any(char::is_control);
                 // The user key may well be the one that MoEngage fills anyway.
                 let taken =
-                    TAKEN.contains(&text.as_ref()) && (key != "user_key" || text != "moengage_distinct_id");
+                    TAKEN.contains(&text.as_ref()) && (key != "user_field" || text != "moengage_distinct_id");
                 if long {
                     problems.add(
                         "bad-name",
@@ -130,10 +130,10 @@ pub fn segment_sync(path: &str, raw: &RawValue, problems: &mut Problems) -> Opti
             _ => problems.unknown_key(&path, &KNOWN),
         }
     }
-    if sync.add_key == sync.remove_key {
+    if sync.add_field == sync.remove_field {
         problems.add(
             "duplicate-name",
-            &below(path, "remove_key"),
+            &below(path, "remove_field"),
             "Joining and leaving have the same key.",
             "Give each list of the request body a name of its own.",
         );

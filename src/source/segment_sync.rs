@@ -120,8 +120,11 @@ pub fn read(
                 }
             }
             Err(refusal) => {
-                let (list, index) =
-                    if member { (&sync.add_key, number - leaving.len()) } else { (&sync.remove_key, number) };
+                let (list, index) = if member {
+                    (&sync.add_field, number - leaving.len())
+                } else {
+                    (&sync.remove_field, number)
+                };
                 let list = list.replace('~', "~0").replace('/', "~1");
                 outcome.rejects.push(refusal.at(format!("/data/{list}/{index}")));
             }
@@ -130,7 +133,7 @@ pub fn read(
     if keyless > 0 && keyless == joining.len() + leaving.len() {
         return Err(renamed(
             "user-key-missing",
-            "No row has the key that segment_sync.user_key names; correct it to the name in MoEngage's preview.",
+            "No row has the key that segment_sync.user_field names; correct it to the name in MoEngage's preview.",
         ));
     }
     // Only a chunk that could be read opens an execution.
@@ -154,23 +157,23 @@ fn lists<'a>(
     data: &Object<'a>,
     fail: &impl Fn(&'static str, &str) -> Failure,
 ) -> Result<(Vec<&'a RawValue>, Vec<&'a RawValue>), Failure> {
-    let (joining, leaving) = (data.raw(&sync.add_key), data.raw(&sync.remove_key));
+    let (joining, leaving) = (data.raw(&sync.add_field), data.raw(&sync.remove_field));
     if joining.is_none() && leaving.is_none() {
         return Err(renamed(
             "lists-missing",
-            "The chunk has neither of the lists that segment_sync.add_key and remove_key name; correct them to \
+            "The chunk has neither of the lists that segment_sync.add_field and remove_field name; correct them to \
              the names in MoEngage's preview.",
         ));
     }
     if joining.is_none() || leaving.is_none() {
         let other = data.entries().any(|(key, raw)| {
-            let known = KNOWN.contains(&key) || key == sync.add_key || key == sync.remove_key;
+            let known = KNOWN.contains(&key) || key == sync.add_field || key == sync.remove_field;
             !known && json::elements(raw.get()).is_some_and(|rows| !rows.is_empty())
         });
         if other {
             return Err(renamed(
                 "unknown-list",
-                "The chunk has a list that segment_sync.add_key and remove_key don't name; correct them to the \
+                "The chunk has a list that segment_sync.add_field and remove_field don't name; correct them to the \
                  names in MoEngage's preview.",
             ));
         }
@@ -210,7 +213,7 @@ impl Chunk<'_> {
         let Some(row) = Object::parse(row.get()) else {
             return Err(refusal("user-not-object", "The row is not a JSON object.", NAME_SOMEBODY));
         };
-        if row.raw(&self.sync.user_key).is_none() {
+        if row.raw(&self.sync.user_field).is_none() {
             *keyless += 1;
         }
         let (key, person) = self.person(&row, notes)?;
@@ -246,7 +249,7 @@ impl Chunk<'_> {
                 None
             }
         };
-        let value = row.get(&self.sync.user_key);
+        let value = row.get(&self.sync.user_field);
         let mut person = Person::default();
         let key = match self.sync.identifier {
             Identifier::Uid => {

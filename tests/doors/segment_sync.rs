@@ -162,7 +162,7 @@ fn d03_ids_are_exact_or_refused() {
 #[test]
 fn d10_the_identifier_is_what_the_settings_say_and_is_read_as_at_every_door() {
     let keyed = |identifier: &str, value: &str| {
-        let settings = settings(json!({"identifier": identifier, "user_key": "who"}));
+        let settings = settings(json!({"identifier": identifier, "user_field": "who"}));
         joined(&settings, json!({"moengage_distinct_id": "m", "who": value}))
     };
     let record = keyed("email", " Ann@Example.com ");
@@ -180,7 +180,7 @@ fn d10_the_identifier_is_what_the_settings_say_and_is_read_as_at_every_door() {
 
 #[test]
 fn d09_addresses_that_are_none_leave_the_alias() {
-    let settings = settings(json!({"identifier": "email", "user_key": "who"}));
+    let settings = settings(json!({"identifier": "email", "user_field": "who"}));
     for address in
         ["a@b", "no address", "a@b@c.de", "@x.de", "a\u{202e}@", &format!("{}@x.de", "a".repeat(70))]
     {
@@ -205,7 +205,7 @@ fn renamed_keys_are_told_by_the_settings() {
         chunk
     };
     let wire = renamed("joiners", "leavers", "customer");
-    let told = settings(json!({"add_key": "joiners", "remove_key": "leavers", "user_key": "customer"}));
+    let told = settings(json!({"add_field": "joiners", "remove_field": "leavers", "user_field": "customer"}));
     assert_eq!(take(&told, &wire).records.len(), 2);
 
     // Never an empty success.
@@ -215,9 +215,9 @@ fn renamed_keys_are_told_by_the_settings() {
         failure.code
     };
     assert_eq!(code(json!({})), "lists-missing");
-    assert_eq!(code(json!({"add_key": "joiners"})), "unknown-list");
-    assert_eq!(code(json!({"remove_key": "leavers"})), "unknown-list");
-    assert_eq!(code(json!({"add_key": "joiners", "remove_key": "leavers"})), "user-key-missing");
+    assert_eq!(code(json!({"add_field": "joiners"})), "unknown-list");
+    assert_eq!(code(json!({"remove_field": "leavers"})), "unknown-list");
+    assert_eq!(code(json!({"add_field": "joiners", "remove_field": "leavers"})), "user-key-missing");
 }
 
 #[test]
@@ -449,14 +449,14 @@ fn a_storage_that_is_full_gives_no_order_and_so_no_records() {
 #[test]
 fn a_chunk_that_could_not_be_read_opens_no_execution() {
     let mut storage = Memory::default();
-    let other = settings(json!({"user_key": "customer"}));
+    let other = settings(json!({"user_field": "customer"}));
     push(&other, &chunk("e1", &[row(1)], &[]), NOW, &mut storage).unwrap_err();
     assert!(storage.0.is_empty());
 }
 
 #[test]
 fn no_note_reject_or_failure_names_a_person() {
-    let settings = settings(json!({"identifier": "email", "user_key": "who"}));
+    let settings = settings(json!({"identifier": "email", "user_field": "who"}));
     let rows = [json!({"moengage_distinct_id": "secret", "who": "secret person"}), json!({"who": 1e30})];
     let outcome = take(&settings, &chunk("e1", &rows, &[]));
     let text = format!("{:?} {:?}", outcome.notes, outcome.rejects);

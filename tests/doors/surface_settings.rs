@@ -73,7 +73,7 @@ fn alerts_need_the_key_that_signs_them() {
 #[test]
 fn every_problem_of_segment_sync_at_once() {
     let block = json!({
-        "identifier": "name", "user_key": "moengage_sync_id", "add_key": "x".repeat(101), "remove_key": 7,
+        "identifier": "name", "user_field": "moengage_sync_id", "add_field": "x".repeat(101), "remove_field": 7,
         "folder": "", "colour": 1,
         "lists": {
             "": 5, "a": 0, "b": "VIP", "c": true, "d": {"id": 7, "name": "N", "folder": "F"}, "e": {"id": "7"},
@@ -86,7 +86,7 @@ fn every_problem_of_segment_sync_at_once() {
         codes(&with("segment_sync", block)),
         pairs(&[
             ("segment_sync.folder", "empty-value"),
-            ("segment_sync.add_key", "bad-name"),
+            ("segment_sync.add_field", "bad-name"),
             ("segment_sync.colour", "unknown-key"),
             ("segment_sync.identifier", "unknown-identifier"),
             ("segment_sync.lists[\"\"]", "bad-sync-id"),
@@ -102,18 +102,18 @@ fn every_problem_of_segment_sync_at_once() {
             ("segment_sync.lists.j.inert", "wrong-type"),
             ("segment_sync.lists.k", "wrong-type"),
             ("segment_sync.lists.l.name", "bad-list-name"),
-            ("segment_sync.remove_key", "wrong-type"),
-            ("segment_sync.user_key", "reserved-name"),
+            ("segment_sync.remove_field", "wrong-type"),
+            ("segment_sync.user_field", "reserved-name"),
         ])
     );
     assert_eq!(
-        codes(&with("segment_sync", json!({"add_key": "users", "remove_key": "users"}))),
-        pairs(&[("segment_sync.remove_key", "duplicate-name")])
+        codes(&with("segment_sync", json!({"add_field": "users", "remove_field": "users"}))),
+        pairs(&[("segment_sync.remove_field", "duplicate-name")])
     );
     assert_eq!(codes(&with("segment_sync", json!(true))), pairs(&[("segment_sync", "wrong-type")]));
     for fits in [
         json!({}),
-        json!({"user_key": "moengage_distinct_id", "identifier": "moengage_id"}),
+        json!({"user_field": "moengage_distinct_id", "identifier": "moengage_id"}),
         json!({"lists": {"65a1": 5, "66b2": {"id": 6.0, "inert": true}, "x": {"name": "A", "folder": "B"}, "y": {"name": "A"}}}),
     ] {
         profile(&with("segment_sync", fits));

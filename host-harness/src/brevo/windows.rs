@@ -276,8 +276,11 @@ impl Windows {
         self.refused = stored.refused;
     }
 
-    /// Counts what somebody else counted in windows of the same account.
+    /// Counts what somebody else counted in windows of the same account, and is closed as they are.
     pub fn absorb(&mut self, other: &Self) {
+        if let Some(closed) = &other.closed {
+            self.close(closed.until, &closed.code);
+        }
         for window in &mut self.windows {
             for (start, calls) in
                 other.windows.iter().filter(|w| w.period == window.period).flat_map(|w| &w.slots)

@@ -14,7 +14,6 @@ use crate::host::STORE_FILE;
 use crate::operate::check::{self, Counted, Probe, Result as Ended, Senders, SettingsProblem};
 use crate::plugin::RuntimeOptions;
 use crate::plugin::limits::Limits;
-use crate::store::{Store, StoreError};
 use crate::world::Transport;
 
 /// Try a configuration: settings, every secret, every Brevo account
@@ -61,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     let plugins = Plugins::load(&Connector::all(&config)?, RuntimeOptions::default())?;
     let world = super::vendor::world(&config);
     let (transport, now) = (world.transport.clone(), world.now());
-    let store = store(&config)?;
+    let store = config.data_dir.join(STORE_FILE);
     let mut all = Vec::new();
     for tenant in &config.tenants {
         if args.tenant.as_ref().is_none_or(|name| *name == tenant.name) {
@@ -70,10 +69,7 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
                 .iter()
                 .map(|connector| check_connector(&config, &tenant.name, connector, &plugins))
                 .collect::<Result<_, _>>()?;
-            let counted = match &store {
-                Some(store) => check::count(store, &tenant.brevo, now)?,
-                None => Counted::NoWindows,
-            };
+            let counted = check::count(&store, &tenant.brevo, now)?;
             let brevo = match counted {
                 Counted::Full(_) => check::brevo_is_busy(),
                 _ => check::brevo(&client(&config, &tenant.brevo, &transport)),
@@ -134,16 +130,6 @@ fn check_connector(
     let probes = check::probes(plugin, connector, &profile, &*vendor, now);
     let senders = check::senders(plugin.manifest(), connector, &profile, &config.trusted_proxies);
     Ok(CheckedConnector { connector: name, problems: Vec::new(), probes, senders })
-}
-
-/// The store of the host, where there is one that this program can write.
-fn store(config: &HostConfig) -> Result<Option<Store>, Failure> {
-    let path = config.data_dir.join(STORE_FILE);
-    match path.exists().then(|| Store::attach(&path)).transpose() {
-        // A key is checked before a release is started on the store of the one before, too.
-        Err(StoreError::Newer { .. }) => Ok(None),
-        other => Ok(other?),
-    }
 }
 
 fn client(config: &HostConfig, destination: &Destination, transport: &Arc<dyn Transport>) -> Client {

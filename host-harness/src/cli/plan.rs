@@ -12,12 +12,13 @@ use crate::world::{Clock as _, SystemClock};
 /// Say what would happen at Brevo, and do none of it
 ///
 /// Reads what is due (or what you choose), works on the webhooks that are queued, maps, and decides
-/// about every action as a host would, on a copy of the store that is deleted afterwards. Nothing is
-/// written to the store, to the vendor or to Brevo, and no webhook is used up; both are only read. What
-/// depends on an answer that only a write gets is `cannot preview`, with the reason. The copy needs as
-/// much room as the store. Beside a running host the reads use only a share of the rate windows, so a
-/// plan over many people takes its time. It holds as long as nothing changes: done at once, the same
-/// input does the same.
+/// about every action as a host would, on a copy of the store that is deleted afterwards. The vendor and
+/// Brevo are only read, no webhook is used up, and all that is written to the host's store is that a call
+/// was made: the reads count in the same rate windows as the host's calls. What depends on an answer that
+/// only a write gets is `cannot preview`, with the reason. The copy needs as much room as the store. The
+/// reads use only a share of the rate windows and leave the last fifth of Brevo's to a host, so a plan
+/// over many people takes its time. It holds as long as nothing changes: done at once, the same input
+/// does the same.
 /// Exit code 1 where something can't be previewed or was not read to its end.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -41,7 +42,7 @@ pub(super) struct Args {
     /// Plan `harness remap`
     #[arg(long)]
     remap: bool,
-    /// Percent of every rate window that the reads may use
+    /// Percent of every rate window that the reads may use; at the vendor, together with the host
     #[arg(long, value_name = "PERCENT", default_value_t = SHARE, value_parser = clap::value_parser!(u32).range(1..=100))]
     share: u32,
     /// How many ids are shown of each row
@@ -93,6 +94,9 @@ fn print(report: &Report) {
     }
     if report.webhooks > 0 {
         println!("  {} queued webhooks", count(report.webhooks));
+    }
+    if !report.counted {
+        println!("  counted in no rate window of a host: no host of this version has kept any");
     }
     if report.rows.is_empty() && report.outbox.is_empty() {
         println!("\nNothing is due, and nothing waits.");

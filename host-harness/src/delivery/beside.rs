@@ -1,16 +1,66 @@
 //! Calls that a command makes beside a host, with the key of the same account: counted in the same
-//! windows. The host keeps its windows in memory, so a command writes what it counted beside them,
-//! and the host takes that over before its next call.
+//! windows. A command writes what it counts beside the host's windows, and every call of the host
+//! takes that over and is written down before it is made, so that neither counts without the other.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use crate::brevo::windows::{Family, Windows};
-use crate::config::Plan;
-use crate::store::StoreError;
-use crate::store::installations::DestinationId;
+use crate::config::{Destination, Plan};
+use crate::store::installations::{self, DestinationId};
+use crate::store::{Store, StoreError};
 use crate::world::Millis;
+
+/// The windows of an account, for a command. Several commands may have them, and a host.
+pub struct Beside {
+    store: Store,
+    destination: DestinationId,
+    plan: Plan,
+}
+
+impl Beside {
+    /// Of an account, in the store of a host that may be running. None where no host of this release
+    /// has kept windows of it yet.
+    ///
+    /// # Errors
+    /// Where the store fails; nothing may be asked of the account then.
+    pub fn of(store: &Path, account: &Destination) -> Result<Option<Self>, StoreError> {
+        let Some(store) = Store::attach_if_current(store)? else { return Ok(None) };
+        let known = store.read(|tx| installations::known_destination(tx, &account.account))?;
+        Ok(known.map(|destination| Self::new(store, destination, account.plan)))
+    }
+
+    pub(super) fn new(store: Store, destination: DestinationId, plan: Plan) -> Self {
+        Self { store, destination, plan }
+    }
+
+    /// As [`count`].
+    ///
+    /// # Errors
+    /// Where the store fails; the call may not be made then.
+    pub fn count(&self, family: Family, now: Millis) -> Result<Option<Millis>, StoreError> {
+        self.store.write_unsynced(|tx| count(tx, self.destination, self.plan, family, now))
+    }
+
+    /// Brevo said that calls of this family have to wait, whoever makes them.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn close(&self, family: Family, until: Millis, code: &str) -> Result<(), StoreError> {
+        self.store.write_unsynced(|tx| {
+            let mut beside = beside(tx, self.destination)?;
+            for counted in family.counted_in() {
+                let limits = counted.limits(self.plan);
+                let windows = beside.entry(counted).or_insert_with(|| Windows::new(&limits));
+                windows.close(until, code);
+                save(tx, &format!("{}{}", prefix(self.destination), counted.as_str()), windows)?;
+            }
+            Ok(())
+        })
+    }
+}
 
 /// Counts one call of a command. Where the windows have no room beside what is kept free for live
 /// work, nothing is counted, and it says when they will have.
@@ -92,7 +142,7 @@ pub(super) fn absorb(rates: &mut BTreeMap<Family, Windows>, beside: &BTreeMap<Fa
     }
 }
 
-/// Windows as the host stored them last; none before its first call.
+/// Windows as the host has them; none before its first call.
 pub(crate) fn stored(tx: &Transaction<'_>, bucket: &str) -> Result<Option<Windows>, StoreError> {
     let state: Option<String> = tx
         .prepare_cached("SELECT state FROM rate WHERE bucket = ?1")?

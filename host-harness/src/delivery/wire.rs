@@ -59,18 +59,7 @@ impl From<End> for Stop {
 impl Delivery {
     /// Sends one call, if its window is open, and obeys what the answer says about the rate.
     pub(super) fn call(&self, call: &Call) -> Result<HttpResponse, Stop> {
-        let now = self.world.now();
-        self.with_rates(|rates| {
-            if let Some(at) = opens_at(rates, call.family, Class::Live, now) {
-                return Err(Stop::Closed(at));
-            }
-            for family in call.family.counted_in() {
-                if let Some(windows) = rates.get_mut(&family) {
-                    windows.count(now);
-                }
-            }
-            Ok(())
-        })?;
+        self.count(call.family, self.world.now())?;
         let result = self.client.send(call);
         crash::point("delivery-after-answer");
         let now = self.world.now();
@@ -111,6 +100,30 @@ impl Delivery {
         }
     }
 
+    /// Counts a call before it is made, in the store too: what commands count beside this, and what
+    /// this counts beside them, is known to both before either calls.
+    fn count(&self, family: Family, now: Millis) -> Result<(), Stop> {
+        let full = self.store.write_unsynced::<_, StoreError>(|tx| {
+            self.take_over(tx)?;
+            let full = self.opens_at(family, now);
+            if full.is_some() {
+                return Ok(full);
+            }
+            for counted in family.counted_in() {
+                let windows = self.with_rates(|rates| {
+                    let windows = rates.get_mut(&counted)?;
+                    windows.count(now);
+                    Some(windows.clone())
+                });
+                if let Some(windows) = windows {
+                    beside::save(tx, &beside::bucket(self.options.destination, counted), &windows)?;
+                }
+            }
+            Ok(None)
+        })?;
+        full.map_or(Ok(()), |at| Err(Stop::Closed(at)))
+    }
+
     /// When the family opens; none where it is open.
     pub(super) fn opens_at(&self, family: Family, now: Millis) -> Option<Millis> {
         self.opens_for(family, Class::Live, now)
@@ -133,14 +146,19 @@ impl Delivery {
         body(&mut self.rates.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Stores the windows with whatever transaction is under way, and takes over what commands counted
-    /// beside it.
-    pub(super) fn save_rates(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+    /// Takes over what commands counted beside this.
+    pub(super) fn take_over(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
         let beside = beside::take(tx, self.options.destination)?;
-        let rates = self.with_rates(|rates| {
-            beside::absorb(rates, &beside);
-            rates.clone()
-        });
+        if beside.is_empty() {
+            return Ok(());
+        }
+        self.with_rates(|rates| beside::absorb(rates, &beside));
+        self.save_rates(tx)
+    }
+
+    /// Stores with whatever transaction is under way what answers said about the windows.
+    pub(super) fn save_rates(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
+        let rates = self.with_rates(|rates| rates.clone());
         for (family, windows) in &rates {
             beside::save(tx, &beside::bucket(self.options.destination, *family), windows)?;
         }

@@ -13,7 +13,7 @@ use crate::connectors::{self, Connector, Plugins};
 use crate::contract::{Profile, Surface};
 use crate::delivery::{Delivery, DestinationOptions};
 use crate::egress::spool::Spool;
-use crate::egress::{Access, rate, transport};
+use crate::egress::{Access, RateStore, rate, transport};
 use crate::intake::{
     self, AllowedSenders, Intake, Parts as IntakeParts, Refused, Route, Routes, Verified, Verifier,
 };
@@ -72,14 +72,16 @@ pub(crate) fn assemble_with(
 
 /// Makes what stands in Brevo's place for an account.
 pub(crate) type InPlaceOfBrevo<'a> =
-    dyn Fn(&DestinationOptions, &Store) -> Result<Arc<dyn Transport>, StoreError> + 'a;
+    dyn Fn(&Destination, &DestinationOptions, &Store) -> Result<Arc<dyn Transport>, StoreError> + 'a;
 
 /// A host that only tries out what it would do.
 pub(crate) struct Preview<'a> {
     /// It keeps the rate windows of the account itself.
     pub brevo: &'a InPlaceOfBrevo<'a>,
-    /// Percent of a vendor's rate windows that it may use.
+    /// Percent of a vendor's rate windows that may be used before it stops.
     pub share: u32,
+    /// Where calls to vendors are counted; its own store where nothing is given.
+    pub rates: Option<Arc<dyn RateStore>>,
     /// Looks on.
     pub watch: Arc<dyn Watch>,
 }
@@ -143,8 +145,7 @@ pub(crate) fn assemble_for(
                 secrets: live.clone(),
                 only_listed_senders: connector.only_listed_senders.clone(),
             });
-            let share = preview.map_or(100, |preview| preview.share);
-            let one = install(config, &world, &store, plugin, connector, row, live, share)?;
+            let one = install(config, &world, &store, plugin, connector, row, live, preview)?;
             installed.push(Arc::new(around(one)));
         }
     }
@@ -183,7 +184,7 @@ fn install(
     connector: &ConnectorConfig,
     row: Installation,
     secrets: Arc<dyn SecretSource>,
-    share: u32,
+    preview: Option<&Preview<'_>>,
 ) -> Result<Installed, StartError> {
     let spool = Spool::new(&config.data_dir.join("spool")).with_quota(SPOOL_QUOTA);
     let access = Arc::new(Access {
@@ -193,13 +194,13 @@ fn install(
         overrides: connector.endpoints.clone(),
         allow_private: config.allow_private_addresses,
         secrets,
-        rates: store.clone(),
+        rates: preview.and_then(|preview| preview.rates.clone()).unwrap_or_else(|| store.clone()),
         spool: Some(spool),
         world: world.clone(),
     });
     let mut limits = rate::shared(&row.profile.resources);
     for window in limits.values_mut().flat_map(|(_, windows)| windows) {
-        window.calls = part(window.calls, share);
+        window.calls = part(window.calls, preview.map_or(100, |preview| preview.share));
     }
     Ok(Installed {
         row,
@@ -255,7 +256,7 @@ fn delivery(
     };
     let mut world = world.clone();
     if let Some(preview) = preview {
-        world.transport = (preview.brevo)(&options, store)?;
+        world.transport = (preview.brevo)(account.destination, &options, store)?;
         // What is not sent needs no window. Events go one by one, so that each has an answer.
         let open = |family| (family, if family == Family::EventsBatch { vec![(0, 3_600)] } else { vec![] });
         options.limits = Family::ALL.into_iter().map(open).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,12 +12,12 @@ use crate::brevo::account::{self, Client, NoAnswer};
 use crate::config::{ConnectorConfig, Destination, Place};
 use crate::connectors;
 use crate::contract::{FailureKind, Next, PageRequest, Position, Profile, ResourceSpec, Surface, SyncMode};
-use crate::delivery::beside;
+use crate::delivery::beside::Beside;
 use crate::manifest::Manifest;
 use crate::networks::Network;
 use crate::plugin::{ConfigureError, Plugin};
+use crate::store::StoreError;
 use crate::store::dead_letters::Actor;
-use crate::store::{Store, StoreError, installations};
 use crate::unit::{Services, Unit, UnitError, Work};
 use crate::world::{Millis, TransportErrorKind};
 
@@ -282,18 +283,13 @@ pub enum Counted {
     Full(Millis),
 }
 
-/// Counts the call of a check of this account.
+/// Counts the call of a check of this account, in the store of a host that may be running.
 ///
 /// # Errors
 /// Where the store fails; nothing may be asked then.
-pub fn count(store: &Store, account: &Destination, now: Millis) -> std::result::Result<Counted, StoreError> {
-    store.write(|tx| {
-        let Some(destination) = installations::known_destination(tx, &account.account)? else {
-            return Ok(Counted::NoWindows);
-        };
-        let full = beside::count(tx, destination, account.plan, account::check().family, now)?;
-        Ok(full.map_or(Counted::Yes, Counted::Full))
-    })
+pub fn count(store: &Path, account: &Destination, now: Millis) -> std::result::Result<Counted, StoreError> {
+    let Some(windows) = Beside::of(store, account)? else { return Ok(Counted::NoWindows) };
+    Ok(windows.count(account::check().family, now)?.map_or(Counted::Yes, Counted::Full))
 }
 
 /// The account was not asked, because its windows are full.

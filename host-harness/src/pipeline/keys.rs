@@ -29,7 +29,7 @@ pub(super) struct ReadWith<'a> {
 /// The secrets of every installation, and which of them were refused.
 #[derive(Default)]
 pub(super) struct Keys {
-    sources: HashMap<InstallationId, Arc<dyn SecretSource>>,
+    pub(super) sources: HashMap<InstallationId, Arc<dyn SecretSource>>,
     /// Version of the value that was refused last, by installation and slot.
     refused: Mutex<HashMap<(InstallationId, String), u64>>,
     /// Somebody says that every one is to be tried again.
@@ -77,10 +77,14 @@ impl Pipeline {
 
     /// Lets a job through for each refused key that was replaced, or that is tried again now.
     pub(super) fn try_keys(&self) -> Result<(), StoreError> {
-        self.keys.sources.values().for_each(|source| source.look());
         let asked = self.keys.asked.swap(false, Ordering::SeqCst);
+        let paused = self.store.read(pauses::all)?;
+        if paused.is_empty() {
+            return Ok(());
+        }
+        self.keys.sources.values().for_each(|source| source.look());
         let now = self.world.now();
-        for pause in self.store.read(pauses::all)? {
+        for pause in paused {
             let replaced = self.keys.was_replaced(&pause);
             if !replaced && !asked && pause.retry_at > now {
                 continue;

@@ -14,10 +14,11 @@ mod pages;
 mod remap;
 mod requeued;
 mod services;
+mod turns;
 mod webhooks;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,9 +26,10 @@ use crate::contract::{Failure, FailureKind, Record};
 use crate::store::dead_letters::Actor;
 use crate::store::installations::{Installation, InstallationId};
 use crate::store::tallies::Fate;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, jobs, journal};
 use crate::unit::{Outcome, Services, Unit, UnitError};
 use crate::world::{Millis, World};
+use turns::{Tenant, Turns};
 
 pub use services::Outside;
 
@@ -113,14 +115,14 @@ pub struct Pipeline {
     busy: Mutex<HashSet<i64>>,
     ahead: ahead::Ahead,
     keys: keys::Keys,
-    /// The last turn was of mapping again: a page comes next.
-    remap_had_a_turn: AtomicBool,
+    turns: Turns,
     watch: Option<Arc<dyn Watch>>,
 }
 
 impl Pipeline {
     /// A pipeline for these installations.
     pub fn new(store: Arc<Store>, world: World, policy: Policy, installed: Vec<Arc<Installed>>) -> Self {
+        let turns = Turns::of(installed.iter().map(|one| &one.row));
         let installed = installed.into_iter().map(|one| (one.row.id, one)).collect();
         Self {
             store,
@@ -130,7 +132,7 @@ impl Pipeline {
             busy: Mutex::new(HashSet::new()),
             ahead: ahead::Ahead::default(),
             keys: keys::Keys::default(),
-            remap_had_a_turn: AtomicBool::new(false),
+            turns,
             watch: None,
         }
     }
@@ -142,29 +144,47 @@ impl Pipeline {
         self
     }
 
-    /// Does one due unit of any kind: requeued records first, then webhooks, then pages, which take
-    /// turns with states that are mapped again.
+    /// Does one due unit of any kind, of the tenant whose turn it is. Of a tenant's, requeued records
+    /// come first, then webhooks, then pages, which take turns with states that are mapped again.
     pub fn step(&self) -> Result<Step, StoreError> {
-        if self.requeued_step()? == Step::Worked {
+        if self.rest_of_round()? == Step::Worked {
             return Ok(Step::Worked);
         }
-        match self.webhook_step()? {
-            Step::Worked => Ok(Step::Worked),
-            Step::Idle(webhook) => match self.page_or_remap()? {
-                Step::Worked => Ok(Step::Worked),
-                Step::Idle(page) => Ok(Step::Idle([webhook, page].into_iter().flatten().min())),
-            },
+        self.try_keys()?;
+        let now = self.world.now();
+        self.store.read(|tx| self.turns.begin(tx, now))?;
+        if self.rest_of_round()? == Step::Worked {
+            return Ok(Step::Worked);
         }
+        let next =
+            self.store.read::<_, StoreError>(|tx| Ok([journal::next_due(tx)?, jobs::next_due(tx)?]))?;
+        // What is due already is being worked on by another thread.
+        Ok(Step::Idle(next.into_iter().flatten().filter(|due| *due > now).min()))
     }
 
-    fn page_or_remap(&self) -> Result<Step, StoreError> {
-        let remap_first = !self.remap_had_a_turn.swap(false, Ordering::SeqCst);
-        if remap_first && self.remap_step()? == Step::Worked {
-            self.remap_had_a_turn.store(true, Ordering::SeqCst);
+    fn rest_of_round(&self) -> Result<Step, StoreError> {
+        while let Some(tenant) = self.turns.next() {
+            let Some(_in_flight) = tenant.begin() else { continue };
+            if self.step_of(&tenant)? == Step::Worked {
+                return Ok(Step::Worked);
+            }
+        }
+        Ok(Step::Idle(None))
+    }
+
+    fn step_of(&self, tenant: &Tenant) -> Result<Step, StoreError> {
+        let of = &tenant.installations;
+        if self.requeued_step(of)? == Step::Worked || self.webhook_step(of)? == Step::Worked {
             return Ok(Step::Worked);
         }
-        match self.page_step()? {
-            Step::Idle(_) if !remap_first && self.remap_step()? == Step::Worked => Ok(Step::Worked),
+        let remap = || self.remap_step_of(&|id| of.contains(&id));
+        let remap_first = !tenant.remap_had_a_turn.swap(false, Ordering::SeqCst);
+        if remap_first && remap()? == Step::Worked {
+            tenant.remap_had_a_turn.store(true, Ordering::SeqCst);
+            return Ok(Step::Worked);
+        }
+        match self.page_step(of)? {
+            Step::Idle(_) if !remap_first => remap(),
             page => Ok(page),
         }
     }

@@ -11,6 +11,7 @@ use super::{Installed, Pipeline, Step, Verdict, contended, storage_full};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
 use crate::crash;
 use crate::store::dead_letters::{self, NewDeadLetter};
+use crate::store::installations::InstallationId;
 use crate::store::jobs::{self, Job, Read, RunResult, Start};
 use crate::store::{StoreError, jobs as store_jobs, pauses, runs};
 use crate::unit::{Outcome, Unit, UnitError, Work};
@@ -25,13 +26,12 @@ const BUDGET: u32 = 10_000;
 const PROGRESS: &str = "progress";
 
 impl Pipeline {
-    /// Runs the next due page.
-    pub(super) fn page_step(&self) -> Result<Step, StoreError> {
-        self.try_keys()?;
+    /// Runs the next due page of these installations.
+    pub(super) fn page_step(&self, of: &[InstallationId]) -> Result<Step, StoreError> {
+        of.iter().filter_map(|id| self.keys.sources.get(id)).for_each(|source| source.look());
         let now = self.world.now();
-        let Some(job) = self.store.write(|tx| jobs::claim(tx, now))? else {
-            let next = self.store.read::<_, StoreError>(jobs::next_due)?;
-            return Ok(Step::Idle(next.filter(|due| *due > now)));
+        let Some(job) = self.store.write(|tx| jobs::claim(tx, of, now))? else {
+            return Ok(Step::Idle(None));
         };
         let Some(installed) = self.installed.get(&job.installation) else {
             self.store

@@ -27,6 +27,7 @@ use crate::people::circle::Circle;
 use crate::people::identity::Resolution;
 use crate::people::memberships;
 use crate::registry::Payload;
+use crate::store::installations::InstallationId;
 use crate::store::remaps::{self, Counts, Remap, Slice, State};
 use crate::store::{Digest, StoreError, acceptance, lists};
 use crate::unit::{MappedRecord, Unit, Work};
@@ -55,8 +56,15 @@ impl Pipeline {
     /// # Errors
     /// Where the store fails; nothing is half done then.
     pub fn remap_step(&self) -> Result<Step, StoreError> {
+        self.remap_step_of(&|_| true)
+    }
+
+    /// The same, of some installations.
+    pub(super) fn remap_step_of(&self, of: &dyn Fn(InstallationId) -> bool) -> Result<Step, StoreError> {
         let under_way = self.store.read(remaps::under_way)?;
-        let ours = |remap: &Remap| self.installed.get(&remap.installation).map(Arc::clone);
+        let ours = |remap: &Remap| {
+            of(remap.installation).then(|| self.installed.get(&remap.installation).map(Arc::clone)).flatten()
+        };
         let Some((remap, installed)) = under_way.into_iter().find_map(|r| ours(&r).map(|i| (r, i))) else {
             return Ok(Step::Idle(None));
         };

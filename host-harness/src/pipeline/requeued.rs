@@ -15,9 +15,13 @@ use crate::store::{StoreError, batches};
 use crate::unit::{MappedRecord, Unit, UnitError, Work};
 
 impl Pipeline {
-    /// Maps one requeued record, if there is one.
-    pub(super) fn requeued_step(&self) -> Result<Step, StoreError> {
-        let next = self.store.read(|tx| dead_letters::next_requeued(tx, "map"))?;
+    /// Maps one requeued record of these installations, if there is one.
+    pub(super) fn requeued_step(&self, of: &[InstallationId]) -> Result<Step, StoreError> {
+        let next = self.store.read::<_, StoreError>(|tx| {
+            let of = of.iter().map(|id| dead_letters::next_requeued(tx, *id, "map"));
+            let letters: Vec<_> = of.collect::<Result<_, _>>()?;
+            Ok(letters.into_iter().flatten().min_by_key(|letter| letter.id))
+        })?;
         let Some(letter) = next else { return Ok(Step::Idle(None)) };
         let found = self.store.read(|tx| match (letter.batch, letter.position) {
             (Some(batch), Some(position)) => batches::get(tx, batch, position as usize),

@@ -4,28 +4,27 @@ use std::sync::Arc;
 
 use super::commit::{Origin, commit};
 use super::services::UnitServices;
+use super::turns::IN_FLIGHT;
 use super::{Installed, Pipeline, Step, Verdict, contended, storage_full};
 use crate::contract::{FailureKind, WebhookRequest};
 use crate::crash;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
+use crate::store::installations::InstallationId;
 use crate::store::journal::{self, JournalEntry};
 use crate::store::{StoreError, jobs};
 use crate::unit::{Unit, UnitError, Work};
 
 impl Pipeline {
-    /// Runs the oldest due webhook that no other thread is working on.
-    pub(super) fn webhook_step(&self) -> Result<Step, StoreError> {
+    /// Runs the oldest due webhook of these installations that no other thread is working on.
+    pub(super) fn webhook_step(&self, of: &[InstallationId]) -> Result<Step, StoreError> {
         let now = self.world.now();
-        let candidates = self.store.read::<_, StoreError>(|tx| journal::due(tx, now, 64))?;
+        // The other threads are busy with fewer of them than that.
+        let candidates = self.store.read(|tx| journal::due(tx, of, now, IN_FLIGHT))?;
         let mine = {
             let mut busy = self.busy();
             candidates.into_iter().find(|id| busy.insert(*id))
         };
-        let Some(id) = mine else {
-            let next = self.store.read::<_, StoreError>(journal::next_due)?;
-            // What is due already is being worked on by another thread.
-            return Ok(Step::Idle(next.filter(|due| *due > now)));
-        };
+        let Some(id) = mine else { return Ok(Step::Idle(None)) };
         let result = self.run_webhook(id);
         self.busy().remove(&id);
         result.map(|()| Step::Worked)

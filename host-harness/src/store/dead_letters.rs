@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::StoreError;
+use super::installations::InstallationId;
 use super::outbox::{self, Action, State, Transition};
 use crate::registry::names::DELETE_CONTACT;
 use crate::world::Millis;
@@ -245,12 +246,37 @@ pub fn resolve_about_of(
     Ok(())
 }
 
-/// The oldest requeued dead letter of a stage that the pipeline has yet to work on.
-pub fn next_requeued(tx: &Transaction<'_>, stage: &str) -> Result<Option<DeadLetter>, StoreError> {
+/// The oldest requeued dead letter of a stage and of an installation that the pipeline has yet to work
+/// on.
+pub fn next_requeued(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    stage: &str,
+) -> Result<Option<DeadLetter>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM dead_letter WHERE state = 'requeued' AND stage = ?1 ORDER BY id LIMIT 1"
+        "SELECT {COLUMNS} FROM dead_letter WHERE state = 'requeued' AND installation = ?1 AND stage = ?2
+         ORDER BY id LIMIT 1"
     );
-    Ok(tx.prepare_cached(&sql)?.query_row([stage], from_row).optional()?)
+    Ok(tx.prepare_cached(&sql)?.query_row(params![installation.0, stage], from_row).optional()?)
+}
+
+/// Every installation that has requeued dead letters of a stage, and when the first was written.
+pub fn requeued(tx: &Transaction<'_>, stage: &str) -> Result<Vec<(InstallationId, Millis)>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "WITH RECURSIVE one(installation) AS (
+            SELECT min(installation) FROM dead_letter WHERE state = 'requeued'
+            UNION ALL
+            SELECT (SELECT min(installation) FROM dead_letter
+                    WHERE state = 'requeued' AND installation > one.installation)
+            FROM one WHERE one.installation IS NOT NULL)
+         SELECT installation, at FROM (
+            SELECT installation, (SELECT at FROM dead_letter
+                                  WHERE state = 'requeued' AND dead_letter.installation = one.installation
+                                    AND stage = ?1 ORDER BY id LIMIT 1) AS at
+            FROM one WHERE installation IS NOT NULL) WHERE at IS NOT NULL",
+    )?;
+    let rows = statement.query_map([stage], |row| Ok((InstallationId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// A requeued dead letter was worked on. False where another thread was faster.

@@ -104,20 +104,47 @@ pub fn ensure(tx: &Transaction<'_>, installation: &Installation, now: Millis) ->
     pauses::after_start(tx, installation, now)
 }
 
-/// Claims the next due job that no refused key holds up; one job runs at a time for each
-/// (installation, resource).
-pub fn claim(tx: &Transaction<'_>, now: Millis) -> Result<Option<Job>, StoreError> {
+/// SQL for a row of `job` that may run: it doesn't, no other of its resource does, and no refused key
+/// holds it up.
+fn ready() -> String {
     let free = pauses::free();
-    let id: Option<i64> = tx
-        .prepare_cached(&format!(
-            "SELECT id FROM job WHERE due_at <= ?1 AND running = 0 AND NOT EXISTS (
-               SELECT 1 FROM job AS other WHERE other.running = 1
-               AND other.installation = job.installation AND other.resource = job.resource)
-             AND {free} ORDER BY due_at, id LIMIT 1"
-        ))?
-        .query_row([now], |row| row.get(0))
-        .optional()?;
-    let Some(id) = id else { return Ok(None) };
+    format!(
+        "job.running = 0 AND NOT EXISTS (SELECT 1 FROM job AS other WHERE other.running = 1
+           AND other.installation = job.installation AND other.resource = job.resource) AND {free}"
+    )
+}
+
+/// Every installation that has a job which can run now, and since when the first of them is due.
+pub fn waiting(tx: &Transaction<'_>, now: Millis) -> Result<Vec<(InstallationId, Millis)>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT installation, min(due_at) FROM job WHERE due_at IS NOT NULL AND due_at <= ?1 AND {} GROUP BY installation",
+        ready()
+    ))?;
+    let rows = statement.query_map([now], |row| Ok((InstallationId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Claims the next due job of these installations that no refused key holds up; one job runs at a time
+/// for each (installation, resource).
+pub fn claim(
+    tx: &Transaction<'_>,
+    installations: &[InstallationId],
+    now: Millis,
+) -> Result<Option<Job>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT due_at, id FROM job WHERE installation = ?2 AND due_at IS NOT NULL AND due_at <= ?1 AND {}
+         ORDER BY due_at, id LIMIT 1",
+        ready()
+    ))?;
+    let mut first: Option<(Millis, i64)> = None;
+    for installation in installations {
+        let found = statement
+            .query_row(params![now, installation.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        first = first.into_iter().chain(found).min();
+    }
+    drop(statement);
+    let Some((_, id)) = first else { return Ok(None) };
     // After an end, or before any page, a new run begins, with an account of its own.
     tx.execute(
         "UPDATE job SET running = 0, started_at = ?2, pages = 0, records = 0, rejects = 0, progress = NULL

@@ -119,18 +119,47 @@ fn insert(tx: &Transaction<'_>, delivery: &RawDelivery) -> Result<i64, StoreErro
     Ok(tx.last_insert_rowid())
 }
 
-/// The next due entries, oldest first, without their bodies.
-pub fn due(tx: &Transaction<'_>, now: Millis, limit: usize) -> Result<Vec<i64>, StoreError> {
+/// The next due entries of these installations, oldest first, without their bodies.
+pub fn due(
+    tx: &Transaction<'_>,
+    installations: &[InstallationId],
+    now: Millis,
+    limit: usize,
+) -> Result<Vec<i64>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT id FROM journal WHERE state = 0 AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2",
+        "SELECT due_at, id FROM journal WHERE state = 0 AND installation = ?1 AND due_at <= ?2
+         ORDER BY due_at, id LIMIT ?3",
     )?;
-    let ids = statement.query_map(params![now, limit as i64], |row| row.get(0))?;
-    Ok(ids.collect::<Result<_, _>>()?)
+    let mut due: Vec<(Millis, i64)> = Vec::new();
+    for installation in installations {
+        let rows = statement
+            .query_map(params![installation.0, now, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        due.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    due.sort_unstable();
+    Ok(due.into_iter().map(|(_, id)| id).take(limit).collect())
+}
+
+/// Every installation that has entries queued, and when the first of them is due. The more of them are
+/// queued, the longer it takes not.
+pub fn waiting(tx: &Transaction<'_>) -> Result<Vec<(InstallationId, Millis)>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "WITH RECURSIVE one(installation) AS (
+            SELECT min(installation) FROM journal WHERE state = 0
+            UNION ALL
+            SELECT (SELECT min(installation) FROM journal WHERE state = 0 AND installation > one.installation)
+            FROM one WHERE one.installation IS NOT NULL)
+         SELECT installation, (SELECT min(due_at) FROM journal
+                               WHERE state = 0 AND journal.installation = one.installation)
+         FROM one WHERE installation IS NOT NULL",
+    )?;
+    let rows = statement.query_map([], |row| Ok((InstallationId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// When the next queued entry is due, if one is queued.
 pub fn next_due(tx: &Transaction<'_>) -> Result<Option<Millis>, StoreError> {
-    Ok(tx.query_row("SELECT min(due_at) FROM journal WHERE state = 0", [], |row| row.get(0))?)
+    Ok(waiting(tx)?.into_iter().map(|(_, at)| at).min())
 }
 
 /// Claims one queued entry. The attempt is counted now, so that one which kills the host counts.

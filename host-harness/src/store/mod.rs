@@ -111,6 +111,7 @@ const STEPS: &[&str] = &[
     include_str!("schema-6.sql"),
     include_str!("schema-7.sql"),
     include_str!("schema-8.sql"),
+    include_str!("schema-9.sql"),
 ];
 
 /// The host's file.
@@ -164,6 +165,14 @@ impl Store {
             path: path.into(),
             _lock: None,
         })
+    }
+
+    /// The same, where there is such a file and it is of this release; none otherwise.
+    pub fn attach_if_current(path: &Path) -> Result<Option<Self>, StoreError> {
+        match path.exists().then(|| Self::attach(path)).transpose() {
+            Err(StoreError::Newer { .. }) => Ok(None),
+            other => other,
+        }
     }
 
     /// The file.

@@ -138,6 +138,14 @@ pub fn under_way(tx: &Transaction<'_>) -> Result<Vec<Remap>, StoreError> {
     rows.map(|row| row?).collect()
 }
 
+/// Every installation that is being mapped again, and since when.
+pub fn waiting(tx: &Transaction<'_>) -> Result<Vec<(InstallationId, Millis)>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT installation, started_at FROM remap WHERE finished_at IS NULL")?;
+    let rows = statement.query_map([], |row| Ok((InstallationId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// States whose content is not kept, of every connector of this store: they were accepted by a host
 /// that did not keep it. Their next change is mapped as always.
 pub fn without_content(tx: &Transaction<'_>) -> Result<i64, StoreError> {

@@ -161,6 +161,90 @@ pub fn deliver_all(host: &TestHost, delivery: &Delivery) {
     panic!("delivery never comes to rest");
 }
 
+/// Many tenants of one host, all played by one script. A tenant's number is its settings.
+pub struct Crowd {
+    pub store: Arc<Store>,
+    pub clock: Arc<ManualClock>,
+    pub pipeline: Pipeline,
+    /// By number.
+    pub rows: Vec<Installation>,
+    _directory: tempfile::TempDir,
+}
+
+impl Crowd {
+    pub fn new(
+        tenants: usize,
+        script: impl Fn(usize, &Unit, &ManualClock) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&directory.path().join("host.db")).unwrap());
+        let clock = Arc::new(ManualClock(AtomicI64::new(START)));
+        let world = World {
+            clock: clock.clone(),
+            random: Arc::new(Seeded(AtomicU64::new(7))),
+            transport: Arc::new(NoNetwork),
+        };
+        let rows: Vec<Installation> = store
+            .write::<_, StoreError>(|tx| {
+                host_harness::people::tombstone::ensure_salt(tx, &*world.random)?;
+                (0..tenants)
+                    .map(|n| {
+                        let name = format!("tenant-{n}");
+                        let new = NewInstallation {
+                            tenant: &name,
+                            destination: &name,
+                            component: &[0; 32],
+                            settings: &n.to_string(),
+                            profile: &profile(),
+                        };
+                        installations::install(tx, &new, &*world.random)
+                    })
+                    .collect()
+            })
+            .unwrap();
+        let time = clock.clone();
+        let script: Arc<Script> = Arc::new(move |unit: &Unit, _: &dyn Services| {
+            Ok(script(unit.settings.parse().unwrap(), unit, &time))
+        });
+        let guest = Arc::new(Scripted(Mutex::new(script)));
+        let installed = rows.iter().enumerate().map(|(n, row)| {
+            Arc::new(Installed {
+                row: row.clone(),
+                settings: n.to_string(),
+                guest: guest.clone(),
+                outside: Box::new(|_| Arc::new(NoOutside)),
+            })
+        });
+        let pipeline = Pipeline::new(store.clone(), world, Policy::default(), installed.collect());
+        Self { store, clock, pipeline, rows, _directory: directory }
+    }
+
+    /// Webhooks that a tenant gets at these instants.
+    pub fn webhooks(&self, tenant: usize, at: impl IntoIterator<Item = Millis>) {
+        let sql = "INSERT INTO journal (installation, surface, received_at, headers, body, due_at)
+                   VALUES (?1, 'hook', ?2, '[]', x'', ?2)";
+        self.insert(sql, tenant, at);
+    }
+
+    /// Jobs of a tenant that are due at these instants.
+    pub fn jobs(&self, tenant: usize, at: impl IntoIterator<Item = Millis>) {
+        let sql = "INSERT INTO job (installation, key, resource, position, due_at)
+                   SELECT ?1, 'job:' || count(*), 'things', '\"cursor\"', ?2 FROM job";
+        self.insert(sql, tenant, at);
+    }
+
+    fn insert(&self, sql: &str, tenant: usize, at: impl IntoIterator<Item = Millis>) {
+        let insert = |tx: &rusqlite::Transaction<'_>| -> Result<(), StoreError> {
+            let mut statement = tx.prepare(sql)?;
+            for at in at {
+                statement.execute([self.rows[tenant].id.0, at])?;
+            }
+            Ok(())
+        };
+        self.store.write(insert).unwrap();
+    }
+}
+
 impl TestHost {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();

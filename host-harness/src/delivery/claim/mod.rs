@@ -108,6 +108,7 @@ impl Delivery {
         if self.expire(tx, now)? > 0 {
             return Ok(Claim::Done);
         }
+        self.take_over(tx)?;
         if self.opens_at(Family::ReadBack, now).is_none() {
             let rows = self.unproven(tx, now)?;
             if !rows.is_empty() {

@@ -6,16 +6,19 @@ use serde_json::json;
 
 use super::bench::{Bench, MINUTE, Read, ada_with_phone, person};
 use super::fake::Fault;
+use crate::brevo::account;
 use crate::brevo::windows::{Family, RESERVE};
 use crate::config::Plan;
 use crate::contract::Subject;
+use crate::delivery::beside::Beside;
+use crate::delivery::wire::Stop;
 use crate::delivery::{Step, beside, load_rates};
 use crate::operate::accounting::Sums;
 use crate::operate::backlog::{self, ImportStatus, Waiting};
 use crate::registry::ConsentStatus;
-use crate::store::StoreError;
 use crate::store::installations::{DestinationId, InstallationId};
 use crate::store::outbox::State;
+use crate::store::{Store, StoreError};
 
 const ACCOUNT: DestinationId = DestinationId(1);
 
@@ -155,4 +158,38 @@ fn calls_of_commands_count_in_the_hosts_windows_and_leave_the_reserve() {
     // And an hour later there is room again.
     bench.wait(66 * MINUTE);
     assert_eq!(count(), None);
+}
+
+/// Neither waits for the other's next transaction: what one counted, the other knows at its next call.
+#[test]
+fn calls_of_commands_and_of_the_host_are_known_to_each_other_at_once() {
+    let bench = Bench::new();
+    let delivery = bench.delivery();
+    let command = || {
+        bench.store.write(|tx| beside::count(tx, ACCOUNT, Plan::General, Family::Other, bench.now())).unwrap()
+    };
+    let host = || match delivery.call(&account::check()) {
+        Ok(_) => true,
+        Err(Stop::Closed(_)) => false,
+        Err(stop) => panic!("{stop:?}"),
+    };
+    let (allowed, _) = Family::Other.limits(Plan::General)[0];
+    let (mut theirs, mut own) = (0, 0);
+    while command().is_none() {
+        theirs += 1;
+        assert!(host(), "there is room for both");
+        own += 1;
+    }
+    assert_eq!(theirs + own, allowed - allowed / RESERVE);
+    while host() {
+        own += 1;
+    }
+    assert_eq!(theirs + own, allowed);
+    // What Brevo says to a command holds for the host as well.
+    bench.wait(66 * MINUTE);
+    let until = bench.now() + MINUTE;
+    let store = Store::attach(bench.store.path()).unwrap();
+    Beside::new(store, ACCOUNT, Plan::General).close(Family::Other, until, "rate-limited").unwrap();
+    assert!(!host());
+    assert_eq!(delivery.opens_at(Family::Other, bench.now()), Some(until));
 }

@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::bench::{Bench, MINUTE, Read, person};
 use super::fake::{FakeContact, Fault, unless_killed};
+use crate::delivery::Step;
+use crate::delivery::claim::Claim;
 use crate::registry::{ConsentBasis, ConsentStatus};
 use crate::store::outbox::{State, held};
 
@@ -55,6 +57,55 @@ fn many_contacts_are_imported_and_known_afterwards() {
     let state = bench.brevo.state();
     let made: Vec<&str> = state.journal[before..].iter().map(|(label, _)| label.as_str()).collect();
     assert_eq!(made, ["GET /contacts/attributes", "POST /events"], "the first of them after a new start");
+}
+
+/// Of two threads one works on the import. The other neither takes part nor looks again at once, and
+/// does whatever else there is.
+#[test]
+fn an_import_is_one_threads_and_the_other_waits_for_its_turn() {
+    let bench = bench();
+    let known = person("known", "known@x.org");
+    bench.mailable(&known);
+    let first = bench.upsert(&known, json!({ "FIRSTNAME": "K" }));
+    let delivery = bench.delivery();
+    bench.run_with(&delivery, i64::MAX);
+    bench.assert_end(first, State::Delivered, "");
+    let upserts = bench.backfill((0..50).map(mailable));
+    let mut steps = 0;
+    while !upserts.is_empty() && bench.waiting() > 0 {
+        let now = bench.now();
+        let step = match bench.store.write(|tx| delivery.claim(tx, now)).unwrap() {
+            Claim::Import(step) => step,
+            Claim::Search(search) => {
+                delivery.search(&search).unwrap();
+                continue;
+            }
+            Claim::Schema => {
+                delivery.ensure_schema(now).unwrap();
+                continue;
+            }
+            Claim::Done => continue,
+            Claim::Nothing(next) => {
+                bench.wait(next.unwrap() - now);
+                continue;
+            }
+            _ => panic!("nothing goes alone"),
+        };
+        steps += 1;
+        match delivery.step().unwrap() {
+            Step::Idle(Some(at)) => assert!(at - now >= 1_000, "it looks again after {} ms", at - now),
+            other => panic!("it is the other thread's turn: {other:?}"),
+        }
+        let opted_out = bench.consent(&known, ConsentStatus::OptedOut, ConsentBasis::Signal, now + steps);
+        delivery.step().unwrap();
+        assert_ne!(bench.end(opted_out).0, State::Waiting);
+        delivery.import(*step).unwrap();
+    }
+    assert!(steps >= 3, "counting who is there, the call, and reading back: {steps}");
+    assert_eq!(bench.brevo.calls("POST /contacts/import"), 1);
+    for id in upserts {
+        bench.assert_end(id, State::Delivered, "");
+    }
 }
 
 #[test]

@@ -10,11 +10,14 @@ use super::copy::Copy;
 use super::shadow::{Shadow, Write};
 use super::verdict::{Ledger, Settled, Taken, Unknown};
 use super::{Asked, PlanError, Reading, Report};
-use crate::config::HostConfig;
+use crate::brevo::windows::Windows;
+use crate::config::{Destination, HostConfig};
 use crate::connectors::Connector;
 use crate::contract::{Record, SyncMode};
+use crate::delivery::beside::Beside;
 use crate::delivery::{self, Delivery, load_rates};
-use crate::egress::transport;
+use crate::egress::{RateStore, transport};
+use crate::host::STORE_FILE;
 use crate::host::assembly::{self, Parts, Preview, part};
 use crate::pipeline::{self, Watch};
 use crate::store::imports::{self, Phase};
@@ -47,25 +50,38 @@ pub(super) fn drive(
     tell: &mut dyn FnMut(&str),
 ) -> Result<Report, PlanError> {
     let copy = Copy::of(&config.data_dir, asked.scratch.as_deref())?;
+    let theirs = config.data_dir.join(STORE_FILE);
+    let vendors = Store::attach_if_current(&theirs)?.map(|store| Arc::new(store) as Arc<dyn RateStore>);
+    let mut counted = vendors.is_some();
     let config = HostConfig { data_dir: copy.directory().to_path_buf(), ..config.clone() };
     let shadows: Mutex<BTreeMap<DestinationId, Arc<Shadow>>> = Mutex::default();
     let settled = Arc::new(Settlements::default());
-    let brevo = |options: &delivery::DestinationOptions, store: &Store| {
+    let brevo = |account: &Destination, options: &delivery::DestinationOptions, store: &Store| {
         let mut options = options.clone();
         for family in crate::brevo::windows::Family::ALL {
             let limits = family.limits(options.plan);
             let limits = limits.into_iter().map(|(calls, seconds)| (part(calls, asked.share), seconds));
             options.limits.insert(family, limits.collect());
         }
-        let windows = store.read(|tx| load_rates(tx, &options))?;
+        // What everybody uses is counted in the account's windows. Where they can't be shared, what the
+        // host had used when the copy was made is taken off the share.
+        let account = Beside::of(&theirs, account)?;
+        let windows = match &account {
+            Some(_) => {
+                options.limits.iter().map(|(family, limits)| (*family, Windows::new(limits))).collect()
+            }
+            None => store.read(|tx| load_rates(tx, &options))?,
+        };
         let clock = Arc::new(SystemClock::new(config.time));
-        let shadow = Arc::new(Shadow::new(transport::network(), clock, &options.base_url, windows));
+        let shadow = Shadow::new(transport::network(), clock, &options.base_url, windows, account);
+        let shadow = Arc::new(shadow);
         shadows.lock().unwrap_or_else(PoisonError::into_inner).insert(options.destination, shadow.clone());
         Ok(shadow as Arc<dyn crate::world::Transport>)
     };
-    let preview = Preview { brevo: &brevo, share: asked.share, watch: settled.clone() };
+    let preview = Preview { brevo: &brevo, share: asked.share, rates: vendors, watch: settled.clone() };
     let parts = assembly::assemble_for(&config, connectors, &|one| one, Some(&preview))?;
     let shadows = std::mem::take(&mut *shadows.lock().unwrap_or_else(PoisonError::into_inner));
+    counted &= shadows.values().all(|shadow| shadow.is_counted());
     let begun = parts.world.now();
 
     let rows = meant(&parts.store, &config, asked)?;
@@ -95,6 +111,7 @@ pub(super) fn drive(
         outbox: verdicts.outbox,
         writes: ledger.writes,
         brevo_reads,
+        counted,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What would happen: units and deliveries run on a copy of the store, against the vendor's real
-//! answers to reads and Brevo's. Nothing is written anywhere but into the copy, which is deleted.
+//! answers to reads and Brevo's. Nothing is written anywhere but into the copy, which is deleted, and
+//! that the reads were made into the host's rate windows.
 //!
 //! | step | where |
 //! |---|---|
@@ -43,7 +44,8 @@ pub struct Asked {
     pub window: Option<(Millis, Millis)>,
     /// Mapping everything again, as `harness remap` would.
     pub remap: bool,
-    /// Percent of every rate window that may be used.
+    /// Percent of every rate window that may be used: of Brevo's by the plan itself, of a vendor's by
+    /// everybody together.
     pub share: u32,
     /// Ids that are kept as samples of each row.
     pub samples: usize,
@@ -163,6 +165,9 @@ pub struct Report {
     pub writes: BTreeMap<String, u64>,
     /// How often Brevo was read for it.
     pub brevo_reads: u64,
+    /// Whether the reads were counted in the host's rate windows. Not so where no host of this release
+    /// has kept any; the plan alone kept to its share then.
+    pub counted: bool,
 }
 
 impl Report {

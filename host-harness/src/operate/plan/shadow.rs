@@ -28,7 +28,9 @@ use crate::brevo::contacts::{self, Name, address_key};
 use crate::brevo::lists;
 use crate::brevo::objects::{self, Batched};
 use crate::brevo::windows::{Family, Windows};
+use crate::delivery::beside::Beside;
 use crate::registry::Channel;
+use crate::store::StoreError;
 use crate::world::{Clock, HttpRequest, HttpResponse, Millis, Transport, TransportError, TransportErrorKind};
 use imports::Imported;
 use request::{family_of, get, target};
@@ -55,7 +57,10 @@ pub(super) struct Shadow {
     network: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     base_url: String,
+    /// What the plan itself may use.
     windows: Mutex<BTreeMap<Family, Windows>>,
+    /// What everybody who calls the account may use together.
+    account: Option<Beside>,
     state: Mutex<State>,
 }
 
@@ -112,18 +117,21 @@ impl State {
 type Undecided = Result<HttpResponse, TransportError>;
 
 impl Shadow {
-    /// For an account behind `base_url`. `windows` hold what may be read.
+    /// For an account behind `base_url`. `windows` hold what may be read, and `account` counts it with
+    /// the calls of everybody else.
     pub fn new(
         network: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
         base_url: &str,
         windows: BTreeMap<Family, Windows>,
+        account: Option<Beside>,
     ) -> Self {
         Self {
             network,
             clock,
             base_url: base_url.trim_end_matches('/').to_owned(),
             windows: Mutex::new(windows),
+            account,
             state: Mutex::default(),
         }
     }
@@ -136,6 +144,11 @@ impl Shadow {
     /// How often Brevo was read.
     pub fn reads(&self) -> u64 {
         self.state().reads
+    }
+
+    /// Whether reads are counted in the account's windows, where there are any.
+    pub fn is_counted(&self) -> bool {
+        self.account.is_some()
     }
 
     /// Whether a read did not find room in its window.
@@ -202,13 +215,18 @@ impl Shadow {
         let result = self.network.send(request);
         let now = self.clock.now();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(windows) = windows.get_mut(&family) {
+        let closed = windows.get_mut(&family).and_then(|windows| {
             match &result {
                 Ok(answer) => windows.heed(answer, now),
                 Err(_) => windows.fail(now),
             }
-        }
+            windows.closed(now).cloned()
+        });
         drop(windows);
+        // That it has no answer may be the plan's own trouble; what an answer says is the account's.
+        if let (Some(account), Some(closed), Ok(_)) = (&self.account, closed, &result) {
+            account.close(family, closed.until, &closed.code).map_err(|error| not_counted(&error))?;
+        }
         self.state().reads += 1;
         result
     }
@@ -217,25 +235,34 @@ impl Shadow {
         let mut patience = PATIENCE;
         loop {
             let now = self.clock.now();
-            let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-            let opens = windows.get(&family).and_then(|windows| windows.opens_at(now));
-            let Some(opens) = opens else {
-                windows.entry(family).and_modify(|windows| windows.count(now));
+            let Some(opens) = self.count(family, now).map_err(|error| not_counted(&error))? else {
                 return Ok(());
             };
-            drop(windows);
             let wait = (opens - now).max(1);
             if wait > patience {
                 self.state().out_of_budget = true;
-                return Err(TransportError {
-                    kind: TransportErrorKind::Unreachable,
-                    request_sent: false,
-                    message: "the plan's share of the rate window is used up".into(),
-                });
+                return Err(not_sent("the plan's share of the rate window is used up"));
             }
             patience -= wait;
             self.clock.sleep(Duration::from_millis(wait.unsigned_abs()));
         }
+    }
+
+    /// Counts a read in the plan's own windows and in the account's. Where either has no room, in
+    /// neither, and it says when to ask again.
+    fn count(&self, family: Family, now: Millis) -> Result<Option<Millis>, StoreError> {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = windows.get(&family).and_then(|windows| windows.opens_at(now));
+        if full.is_some() {
+            return Ok(full);
+        }
+        if let Some(account) = &self.account
+            && let Some(opens) = account.count(family, now)?
+        {
+            return Ok(Some(opens));
+        }
+        windows.entry(family).and_modify(|windows| windows.count(now));
+        Ok(None)
     }
 
     // ---- writes -----------------------------------------------------------------------------
@@ -450,6 +477,16 @@ impl Transport for Shadow {
         };
         if request.method == "GET" { self.read(request, &path, &query) } else { self.write(request, &path) }
     }
+}
+
+fn not_sent(message: &str) -> TransportError {
+    TransportError { kind: TransportErrorKind::Unreachable, request_sent: false, message: message.to_owned() }
+}
+
+/// Nothing may be read that is not counted.
+fn not_counted(error: &StoreError) -> TransportError {
+    tracing::error!(%error, "a read of a plan could not be counted");
+    not_sent("the account's rate windows can't be reached")
 }
 
 /// What a write does to a contact, in the form in which it is read.
