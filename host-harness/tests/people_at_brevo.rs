@@ -183,15 +183,20 @@ fn a_user_who_returns_under_a_new_moengage_id_is_the_same_contact() {
     world.assert_clean();
 }
 
-/// The page names a test for every outcome, and each of them is there.
+/// The pages name a test for every outcome, and each of them is there.
 #[test]
-fn the_page_names_tests_that_exist() {
+fn the_pages_name_tests_that_exist() {
+    names_tests_that_exist("docs/identity.md", "outcomes", 15);
+    names_tests_that_exist("docs/consent.md", "mailboxes", 10);
+}
+
+fn names_tests_that_exist(page: &str, table: &str, least: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let page = std::fs::read_to_string(root.join("docs/identity.md")).unwrap();
-    let (_, rest) = page.split_once("<!-- table: outcomes -->").unwrap();
+    let page = std::fs::read_to_string(root.join(page)).unwrap();
+    let (_, rest) = page.split_once(&format!("<!-- table: {table} -->")).unwrap();
     let (table, _) = rest.split_once("<!-- end of the table -->").unwrap();
     let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
-    assert!(rows.len() >= 15, "{}", rows.len());
+    assert!(rows.len() >= least, "{}", rows.len());
     for row in rows {
         let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
         let names: Vec<_> = proof.split('`').skip(1).step_by(2).collect();

@@ -8,6 +8,7 @@ use super::person::Presence;
 use super::wire::Stop;
 use super::work::Work;
 use crate::brevo::contacts::{self, Change, Contact, Name};
+use crate::people::consent::{self, ConsentView};
 use crate::registry::{Channel, ConsentBasis, ConsentStatus, SetConsent};
 use crate::store::dead_letters::Actor;
 use crate::store::outbox::State;
@@ -26,7 +27,7 @@ impl Delivery {
             (ConsentStatus::OptedIn, ConsentBasis::Signal, None) => {
                 Ok(End::Over(State::Refused, "opt-in-undated"))
             }
-            (ConsentStatus::OptedIn, ConsentBasis::Signal, Some(at)) => self.lift(work, said.channel, at),
+            (ConsentStatus::OptedIn, ConsentBasis::Signal, Some(_)) => self.lift(work, said.channel),
         }
     }
 
@@ -39,14 +40,17 @@ impl Delivery {
             Present::Theirs(contact) => contact,
             // The mailbox is the same, whoever it is filed under: an opt-out holds for everyone
             // who shares it.
-            Present::SomebodyElses(contact) => return self.set_block(work, &contact, channel, false),
+            Present::SomebodyElses(contact) => {
+                let holder = self.taken_by(work, contact.id)?;
+                return self.set_block(work, &contact, channel, Whose::Others(holder));
+            }
             Present::Nowhere => return Ok(End::Over(State::Coalesced, "travels-with-create")),
         };
         // Where the contact was adopted just now, the block went with it.
         if work.blocks.iter().any(|(blocked, at)| *blocked == channel && at.is_some()) {
             return Ok(End::Delivered);
         }
-        self.set_block(work, &contact, channel, true)
+        self.set_block(work, &contact, channel, Whose::Theirs)
     }
 
     fn set_block(
@@ -54,7 +58,7 @@ impl Delivery {
         work: &mut Work,
         contact: &Contact,
         channel: Channel,
-        theirs: bool,
+        whose: Whose,
     ) -> Result<End, Stop> {
         if contact.blocked(channel) {
             return Ok(End::Over(State::Deduplicated, "already-blocked"));
@@ -64,18 +68,31 @@ impl Delivery {
         if !contacts::read_update(&self.call(&contacts::update(contact.id, &change))?)? {
             return Err(vanished().into());
         }
-        if theirs {
-            work.wrote_block(channel, self.world.now());
+        let now = self.world.now();
+        match whose {
+            Whose::Theirs => work.wrote_block(channel, now),
+            // Known to be the same mailbox here, so that it can be lifted once nobody there objects.
+            Whose::Others(Some(holder))
+                if self.store.read(|tx| consent::known(tx, holder, channel))?.blocked() =>
+            {
+                work.block_of_another = Some((holder, channel, now));
+            }
+            Whose::Others(_) => {}
         }
         Ok(End::Delivered)
     }
 
-    fn lift(&self, work: &mut Work, channel: Channel, opted_in_at: Millis) -> Result<End, Stop> {
-        if !work.consent(channel).opt_in_outweighs(opted_in_at) {
+    /// Lifts the block, unless an opt-out of anybody stands who has the mailbox.
+    fn lift(&self, work: &mut Work, channel: Channel) -> Result<End, Stop> {
+        if work.consent(channel).is_opted_out() {
             return Ok(End::Over(State::Superseded, "newer-opt-out"));
         }
         let contact = match self.present(work)? {
             Present::Theirs(contact) => contact,
+            // Who has the contact is told of it by an action of their own, where it is the same mailbox.
+            Present::SomebodyElses(contact) if self.taken_by(work, contact.id)?.is_some() => {
+                return Ok(End::Over(State::Coalesced, "filed-under-another"));
+            }
             Present::SomebodyElses(_) => return Ok(End::Stopped(State::Parked, address_shared())),
             Present::Nowhere => return Ok(End::Over(State::Coalesced, "travels-with-create")),
         };
@@ -84,13 +101,13 @@ impl Delivery {
             return Ok(End::Over(State::Deduplicated, "not-blocked"));
         }
         let view = work.consent(channel);
-        if !view.opt_in_outweighs(opted_in_at) {
+        if view.is_opted_out() {
             return Ok(End::Over(State::Superseded, "newer-opt-out"));
         }
-        if view.suppressed.is_some() {
+        if view.is_suppressed() {
             return Ok(End::Stopped(State::Parked, suppressed()));
         }
-        if !may_lift(&contact, view.block_written_at, opted_in_at) {
+        if !may_lift(&contact, view) {
             return Ok(End::Stopped(State::Parked, block_not_ours()));
         }
         if !contacts::read_update(&self.call(&contacts::lift_block(contact.id, channel))?)? {
@@ -128,6 +145,13 @@ impl Delivery {
     }
 }
 
+/// Whose contact a block is set at.
+enum Whose {
+    Theirs,
+    /// Another person's of this account, where it is known whose.
+    Others(Option<i64>),
+}
+
 /// Where a person's contact is.
 pub(super) enum Present {
     Theirs(Box<Contact>),
@@ -136,13 +160,16 @@ pub(super) enum Present {
     Nowhere,
 }
 
-/// Brevo's own date is older than the opt-in, or there is none and the block is this host's.
-fn may_lift(contact: &Contact, block_written_at: Option<Millis>, opted_in_at: Millis) -> bool {
+/// Brevo's own date is older than the person's opt-in, or there is none and the block is this host's.
+/// Which of several people unsubscribed a mailbox at Brevo nobody knows, so there no opt-in outweighs it.
+fn may_lift(contact: &Contact, view: &ConsentView) -> bool {
+    let block_written_at = view.block_written_at;
     let is_own =
         |at: Millis| block_written_at.is_some_and(|written| (at - written).abs() <= OWN_BLOCK_TOLERANCE);
     let by_admin = contact.admin_unsubscribed_at.filter(|at| !is_own(*at));
     match contact.user_unsubscribed_at.max(by_admin) {
-        Some(unsubscribed_at) => unsubscribed_at < opted_in_at,
+        Some(_) if view.others.is_some() => false,
+        Some(unsubscribed_at) => view.opted_in_at.is_some_and(|opted_in_at| unsubscribed_at < opted_in_at),
         None => block_written_at.is_some(),
     }
 }

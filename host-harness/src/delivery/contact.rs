@@ -1,10 +1,10 @@
 //! Finding the contact that is a person's, and taking it over without merging on a guess.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::Delivery;
 use super::outcome::{End, address_shared};
-use super::person::{Presence, before_everything, digest};
+use super::person::{EXT_ID, Presence, before_everything, digest};
 use super::wire::Stop;
 use super::work::Work;
 use crate::brevo::contacts::{self, Change, Contact, Name, address_attribute};
@@ -49,21 +49,22 @@ impl Delivery {
             (Some(at_brevo), Some(ours)) => at_brevo != ours,
             _ => false,
         };
-        if other_id || self.is_taken(work, contact.id)? {
+        if other_id || self.taken_by(work, contact.id)?.is_some() {
             return Ok(Found::SomebodyElses(Box::new(contact)));
         }
         Ok(Found::Theirs(Box::new(contact)))
     }
 
-    /// True where another person of this account is delivered to that contact.
-    fn is_taken(&self, work: &Work, contact: i64) -> Result<bool, StoreError> {
+    /// The other person of this account who is delivered to that contact.
+    pub(super) fn taken_by(&self, work: &Work, contact: i64) -> Result<Option<i64>, StoreError> {
         self.store.read(|tx| {
             Ok(tx
                 .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM person WHERE destination = ?1 AND brevo_id = ?2
-                        AND brevo_id IS NOT NULL AND id <> ?3 AND presence = 1)",
+                    "SELECT id FROM person WHERE destination = ?1 AND brevo_id = ?2
+                        AND brevo_id IS NOT NULL AND id <> ?3 AND presence = 1",
                 )?
-                .query_row(params![self.options.destination.0, contact, work.person.id], |row| row.get(0))?)
+                .query_row(params![self.options.destination.0, contact, work.person.id], |row| row.get(0))
+                .optional()?)
         })
     }
 
@@ -74,9 +75,7 @@ impl Delivery {
     /// Reads consent again: it may have become known during earlier calls.
     pub(super) fn refresh_consent(&self, work: &mut Work) -> Result<(), StoreError> {
         let id = work.person.id;
-        (work.email, work.sms) = self.store.read::<_, StoreError>(|tx| {
-            Ok((consent::known(tx, id, Channel::Email)?, consent::known(tx, id, Channel::Sms)?))
-        })?;
+        (work.email, work.sms) = self.store.read(|tx| consent::of_both_channels(tx, id))?;
         for (channel, at) in work.blocks.clone() {
             match channel {
                 Channel::Email => work.email.block_written_at = at,
@@ -114,6 +113,9 @@ impl Delivery {
             }
         }
         let now = self.world.now();
+        if let Some(ext_id) = contact.ext_id.as_ref().or(change.ext_id.as_ref()) {
+            work.person.set_field(EXT_ID, before_everything(), &digest(ext_id));
+        }
         for channel in CHANNELS {
             if new_blocks.contains(&channel) {
                 work.wrote_block(channel, now);

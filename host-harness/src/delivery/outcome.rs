@@ -12,8 +12,8 @@ use crate::brevo::errors::{Kind, Remedy, Rule};
 use crate::brevo::events::effect_text;
 use crate::brevo::windows::Family;
 use crate::people::identity::PersonId;
-use crate::people::{consent, memberships};
-use crate::registry::{Channel, Payload};
+use crate::people::{consent, memberships, merging};
+use crate::registry::Payload;
 use crate::store::StoreError;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
 use crate::store::outbox::{self, Action, OUTCOME_UNKNOWN, OUTCOME_UNPROVEN, State, Transition, held};
@@ -159,6 +159,9 @@ impl Delivery {
             for (channel, at) in &work.blocks {
                 consent::set_block_written(tx, work.person.id, *channel, *at)?;
             }
+            if let Some((holder, channel, at)) = work.block_of_another {
+                consent::set_block_written(tx, holder, channel, Some(at))?;
+            }
             if let (Some(list), Some(in_list)) = (work.action.list, work.in_list) {
                 memberships::set_delivered(tx, list, PersonId(work.person.id), Some(in_list))?;
             }
@@ -223,6 +226,9 @@ impl Delivery {
             attempts = action.attempts,
             "action ended"
         );
+        if from == State::InFlight {
+            merging::settle(tx, now)?;
+        }
         Ok(())
     }
 
@@ -434,8 +440,7 @@ pub(super) fn interrupted() -> Letter {
 
 /// True where a unit was committed since the claim that says something new about consent.
 fn consent_changed(tx: &Transaction<'_>, work: &Work) -> Result<bool, StoreError> {
-    Ok(consent::known(tx, work.person.id, Channel::Email)? != work.email
-        || consent::known(tx, work.person.id, Channel::Sms)? != work.sms)
+    Ok(consent::of_both_channels(tx, work.person.id)? != (work.email, work.sms))
 }
 
 fn unreachable() -> Rule {

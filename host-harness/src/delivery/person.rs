@@ -20,6 +20,9 @@ pub(super) enum Presence {
     Gone = 3,
 }
 
+/// The field that says that the contact has a customer's id.
+pub(super) const EXT_ID: &str = "EXT_ID";
+
 /// What stands at Brevo in one field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Delivered {

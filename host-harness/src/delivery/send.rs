@@ -269,7 +269,7 @@ pub(super) fn look_for_it(intent: &mut Intent) -> End {
 }
 
 fn refusal(view: &ConsentView, audience: Audience) -> Option<End> {
-    if view.suppressed.is_some() {
+    if view.is_suppressed() {
         return Some(End::Over(State::Refused, "suppressed"));
     }
     (view.blocked() && !audience.even_if_opted_out).then_some(End::Over(State::Refused, "opted-out"))

@@ -8,7 +8,7 @@ use super::Delivery;
 use super::address::Moved;
 use super::contact::{Found, parked_gone};
 use super::outcome::{End, Letter, address_shared};
-use super::person::{Presence, before_everything, digest};
+use super::person::{EXT_ID, Presence, before_everything, digest};
 use super::wire::Stop;
 use super::work::Work;
 use crate::brevo::contacts::{self, Change, Name, NewContact, address_attribute, address_key};
@@ -177,6 +177,9 @@ impl Delivery {
                 work.wrote_block(channel, now);
             }
         }
+        if let Some(ext_id) = &new.ext_id {
+            work.person.set_field(EXT_ID, before_everything(), &digest(ext_id));
+        }
         work.person.brevo_id = Some(id);
         work.person.set_presence(Presence::AtBrevo, now);
         work.release = true;
@@ -186,8 +189,12 @@ impl Delivery {
 
     fn update(&self, work: &mut Work, attributes: &BTreeMap<String, Value>) -> Result<End, Stop> {
         let Some(id) = work.person.contact() else { return Ok(parked_gone()) };
+        let mut sent = match self.name(work, id)? {
+            Moved::No => false,
+            Moved::Yes => true,
+            Moved::Ended(end) => return Ok(end),
+        };
         let planned = plan(work, attributes);
-        let mut sent = false;
         if !planned.send.is_empty() {
             let change = Change { attributes: planned.send.clone(), ..Change::default() };
             if !contacts::read_update(&self.call(&contacts::update(id, &change))?)? {
@@ -218,6 +225,31 @@ impl Delivery {
             (false, true) => End::Over(State::Superseded, "newer-values-delivered"),
             (false, false) => End::Over(State::Deduplicated, "no-change"),
         })
+    }
+
+    /// Gives the contact the customer's id, where that came to be known after the contact. An id that it
+    /// has already is never replaced.
+    fn name(&self, work: &mut Work, id: i64) -> Result<Moved, Stop> {
+        let Some(ext_id) = work.names.ext_id.clone() else { return Ok(Moved::No) };
+        if work.person.fields.contains_key(EXT_ID) {
+            return Ok(Moved::No);
+        }
+        let Some(contact) = self.get_contact(Name::Id(id))? else { return self.gone(work).map(Moved::Ended) };
+        let mut moved = Moved::No;
+        if contact.ext_id.is_none() {
+            let change = Change { ext_id: Some(ext_id.clone()), ..Change::default() };
+            match contacts::read_update(&self.call(&contacts::update(id, &change))?) {
+                Ok(true) => moved = Moved::Yes,
+                Ok(false) => return self.gone(work).map(Moved::Ended),
+                Err(problem) if matches!(problem.kind, Kind::Duplicate(_)) => {
+                    return Ok(Moved::Ended(End::Stopped(State::Parked, address_shared())));
+                }
+                Err(problem) => return Err(problem.into()),
+            }
+        }
+        let value = digest(contact.ext_id.as_ref().unwrap_or(&ext_id));
+        work.person.set_field(EXT_ID, before_everything(), &value);
+        Ok(moved)
     }
 
     /// How an attribute is cleared is not documented; an empty text is sent and looked at.

@@ -27,6 +27,8 @@ pub(super) struct Work {
     pub intent: Intent,
     /// Blocks that this host set (with the time) or lifted (none) at Brevo.
     pub blocks: Vec<(Channel, Option<Millis>)>,
+    /// A block that this host set at the contact of another person, who shares the mailbox.
+    pub block_of_another: Option<(i64, Channel, Millis)>,
     pub letters: Vec<Letter>,
     /// The contact came to be known: what waits for it goes on.
     pub release: bool,
@@ -138,8 +140,7 @@ impl Work {
         };
         let names = Names::load(tx, person.id, &subject)?;
         let intent = Intent::read(action.intent.as_deref())?;
-        let email = consent::known(tx, person.id, Channel::Email)?;
-        let sms = consent::known(tx, person.id, Channel::Sms)?;
+        let (email, sms) = consent::of_both_channels(tx, person.id)?;
         Ok(Ok(Self {
             action,
             payload,
@@ -150,6 +151,7 @@ impl Work {
             sms,
             intent,
             blocks: Vec::new(),
+            block_of_another: None,
             letters: Vec::new(),
             release: false,
             phone_withheld: false,

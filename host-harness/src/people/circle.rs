@@ -4,15 +4,16 @@
 //! happened to, and a contact calls for several actions. What was found for one action holds for
 //! the next as long as no name changed hands.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::Transaction;
 
-use super::consent::Consents;
+use super::consent::{Consents, Merged};
 use super::fields::Wanted;
 use super::identity::{PersonId, Resolution, Search};
-use super::{deletions, tombstone};
+use super::{deletions, identity, tombstone};
 use crate::contract::Person;
+use crate::registry::{SetConsent, SetSuppression};
 use crate::store::StoreError;
 use crate::store::installations::DestinationId;
 use crate::world::Millis;
@@ -27,6 +28,8 @@ pub struct Circle {
     /// Whether anybody's contact was ever deleted; asked once.
     deletions: Option<bool>,
     found: HashMap<String, Resolution>,
+    /// People who came to have a contact or an external id, so that the contact has to get the id.
+    pub to_be_named: BTreeSet<PersonId>,
     /// Consent, to be read and merged.
     pub consents: Consents,
     /// Fields, to be folded.
@@ -64,6 +67,7 @@ impl Circle {
             learns,
             deletions: None,
             found: HashMap::new(),
+            to_be_named: BTreeSet::new(),
             consents: Consents::default(),
             wanted: Wanted::default(),
         };
@@ -118,13 +122,49 @@ impl Circle {
         if let Some(known) = self.found.get(&key) {
             return Ok(known.clone());
         }
-        let search = Search::new(tx, &mut self.consents, self.destination, now).learning(self.learns);
-        let (resolution, changed) = search.resolve(person)?;
-        if changed {
+        let search = Search::new(tx, &mut self.consents, &mut self.wanted, self.destination, now);
+        let (resolution, changes) = search.learning(self.learns).resolve(person)?;
+        self.to_be_named.extend(changes.to_be_named);
+        if changes.names {
             self.found.clear();
         }
         self.found.insert(key, resolution.clone());
         Ok(resolution)
+    }
+}
+
+impl Circle {
+    /// Merges what a record says of somebody's consent. Where it names nothing but an address, it is
+    /// said of the mailbox.
+    pub fn say(
+        &mut self,
+        tx: &Transaction<'_>,
+        named: &Person,
+        id: PersonId,
+        said: &SetConsent,
+        at: Millis,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        match identity::mailbox(tx, self.destination, named, said.channel)? {
+            Some(mailbox) => self.consents.merge_of_mailbox(tx, &mailbox, said, at, now),
+            None => self.consents.merge(tx, id.0, said, at, now),
+        }
+    }
+
+    /// The same for a suppression.
+    pub fn suppress(
+        &mut self,
+        tx: &Transaction<'_>,
+        named: &Person,
+        id: PersonId,
+        said: &SetSuppression,
+        at: Millis,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        match identity::mailbox(tx, self.destination, named, said.channel)? {
+            Some(mailbox) => self.consents.merge_suppression_of_mailbox(tx, &mailbox, said, at, now),
+            None => self.consents.merge_suppression(tx, id.0, said, at, now),
+        }
     }
 }
 

@@ -3,11 +3,24 @@
 //! What is known is a join of everything that was ever said: the newest explicit act, the newest
 //! flag, the newest opt-out of either kind, the strongest suppression. A join forgets the order
 //! in which news came, so replays, backfills and disorder all end in the same state.
+//!
+//! An address is a mailbox, and several people may have it. Each has words of their own; what the
+//! others said is looked up whenever it is asked for and copied to nobody, so it does not matter who
+//! came first:
+//!
+//! | what is known | what it does |
+//! |---|---|
+//! | a person's own opt-out stands: no newer explicit opt-in of their own | everyone who ever had an address in common with them is blocked on that channel |
+//! | a suppression of a person | the same, and no opt-in lifts it |
+//! | an explicit opt-in | outweighs its giver's older opt-outs, and nobody else's |
+//! | an opt-out or suppression under an address alone | it is everyone's own who ever had the address: each has to opt in again |
+//! | anything else under an address alone | it is its person's own as long as nobody else has the address, and nobody's from then on |
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::identity::{self, PersonId};
 use crate::registry::{Channel, ConsentBasis, ConsentStatus, SetConsent, SetSuppression, SuppressionReason};
 use crate::store::{StoreError, outbox};
 use crate::world::Millis;
@@ -41,22 +54,48 @@ pub struct ConsentView {
     pub suppressed: Option<SuppressionReason>,
     /// When this host set the block at Brevo; none: no block, or somebody else's.
     pub block_written_at: Option<Millis>,
+    /// What holds because of others who have an address of the person's; none where nobody else has.
+    pub others: Option<Others>,
+}
+
+/// What others want of a mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// An opt-out of one of them stands.
+    pub opted_out: bool,
+    /// An address of one of them must not be written to.
+    pub suppressed: bool,
 }
 
 impl ConsentView {
     /// True where the channel must be blocked at Brevo: suppressed, or opted out with no newer
     /// explicit opt-in. A newer *flag* changes what the host shows (`status`), never a block.
     pub fn blocked(&self) -> bool {
-        let opted_in = self.opted_in_at.is_some_and(|at| self.opt_in_outweighs(at));
-        self.suppressed.is_some() || (self.opted_out_at.is_some() && !opted_in)
+        self.is_suppressed() || self.is_opted_out()
     }
 
-    /// True where enough is known to make the person reachable, or to create them blocked.
+    /// True where an opt-out stands: the person's own, or one of somebody who has the same mailbox.
+    pub fn is_opted_out(&self) -> bool {
+        self.others.is_some_and(|others| others.opted_out) || self.opted_out_themselves()
+    }
+
+    /// True where the address must not be written to, whoever wants it.
+    pub fn is_suppressed(&self) -> bool {
+        self.suppressed.is_some() || self.others.is_some_and(|others| others.suppressed)
+    }
+
+    fn opted_out_themselves(&self) -> bool {
+        let opted_in = self.opted_in_at.is_some_and(|at| self.opt_in_outweighs(at));
+        self.opted_out_at.is_some() && !opted_in
+    }
+
+    /// True where enough is known to make the person reachable, or to create them blocked. What
+    /// others want says nothing of what this person wants.
     pub fn is_known(&self) -> bool {
         self.status.is_some() || self.suppressed.is_some()
     }
 
-    /// True where an explicit opt-in of that date outweighs every opt-out that is known.
+    /// True where an explicit opt-in of that date outweighs every opt-out of the person's own.
     /// A tie is an opt-out.
     pub fn opt_in_outweighs(&self, opt_in_at: Millis) -> bool {
         self.opted_out_at.is_none_or(|opted_out_at| opt_in_at > opted_out_at)
@@ -86,8 +125,21 @@ impl Restriction {
 #[derive(Default)]
 pub struct Consents {
     entries: HashMap<(i64, Channel), Entry>,
-    /// Who has to be blocked because of somebody that they turned out to be.
-    followed: Vec<(i64, Channel)>,
+    /// Whether people were blocked before something happened that may concern them.
+    watched: BTreeMap<(i64, Channel), bool>,
+    /// Whether anything was ever said under an address alone; asked once.
+    mailboxes: Option<bool>,
+}
+
+/// Somebody who is to be blocked at Brevo, or no longer, by what somebody else said or turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turned {
+    /// Whom it concerns.
+    pub person: PersonId,
+    /// Where.
+    pub channel: Channel,
+    /// What is to stand at Brevo.
+    pub blocked: bool,
 }
 
 struct Entry {
@@ -106,10 +158,62 @@ impl Consents {
         at: Millis,
         now: Millis,
     ) -> Result<Merged, StoreError> {
-        let explicit = said.basis == ConsentBasis::Signal;
         let mut merged =
             self.update(tx, person, said.channel, now, |known| known.say(said.status, said.basis, at))?;
-        merged.calls_for_action |= explicit && merged.changed;
+        merged.calls_for_action |= said.basis == ConsentBasis::Signal && merged.changed;
+        Ok(merged)
+    }
+
+    /// [`Consents::merge`] of what was said under an address alone, for everyone who has it.
+    pub fn merge_of_mailbox(
+        &mut self,
+        tx: &Transaction<'_>,
+        mailbox: &Mailbox,
+        said: &SetConsent,
+        at: Millis,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        self.of_mailbox(tx, mailbox, said.channel, now, |consents| {
+            consents.merge(tx, mailbox.id, said, at, now)
+        })
+    }
+
+    /// [`Consents::merge_suppression`] of what was said under an address alone, for everyone who has it.
+    pub fn merge_suppression_of_mailbox(
+        &mut self,
+        tx: &Transaction<'_>,
+        mailbox: &Mailbox,
+        said: &SetSuppression,
+        at: Millis,
+        now: Millis,
+    ) -> Result<Merged, StoreError> {
+        self.of_mailbox(tx, mailbox, said.channel, now, |consents| {
+            consents.merge_suppression(tx, mailbox.id, said, at, now)
+        })
+    }
+
+    fn of_mailbox(
+        &mut self,
+        tx: &Transaction<'_>,
+        mailbox: &Mailbox,
+        channel: Channel,
+        now: Millis,
+        say: impl FnOnce(&mut Self) -> Result<Merged, StoreError>,
+    ) -> Result<Merged, StoreError> {
+        self.mailboxes = Some(true);
+        let mut unknown = Vec::new();
+        for holder in &mailbox.holders {
+            self.watch_around(tx, *holder, channel)?;
+            if !self.view(tx, holder.0, channel)?.is_known() {
+                unknown.push(holder.0);
+            }
+        }
+        let mut merged = say(self)?;
+        for holder in unknown {
+            if self.view(tx, holder, channel)?.is_known() {
+                merged.released += outbox::release_held(tx, holder, now)?;
+            }
+        }
         Ok(merged)
     }
 
@@ -125,47 +229,115 @@ impl Consents {
         self.update(tx, person, said.channel, now, |known| known.suppress(said.reason, at))
     }
 
-    /// Gives `into` everything that is known about `from`, for two people that turn out to be one.
-    /// Whose block stands at Brevo is not carried over: it was set on another contact.
+    /// Gives `into` everything that `from` said, for two people that turn out to be one. Whose block
+    /// stands at Brevo goes with the contact.
     pub fn absorb(
         &mut self,
         tx: &Transaction<'_>,
         into: i64,
         from: i64,
+        with_contact: bool,
         now: Millis,
     ) -> Result<(), StoreError> {
-        for channel in [Channel::Email, Channel::Sms] {
-            let theirs = self.entry(tx, from, channel)?.known;
-            let merged = self.update(tx, into, channel, now, |known| known.join(&theirs))?;
-            if merged.calls_for_action {
-                self.followed.push((into, channel));
+        for channel in CHANNELS {
+            let mut theirs = self.entry(tx, from, channel)?.known;
+            for (mailbox, _) in identity::mailboxes_of(tx, PersonId(from), channel)? {
+                theirs.join(&self.entry(tx, mailbox, channel)?.known.restrictions());
             }
+            self.update(tx, into, channel, now, |known| {
+                known.join(&theirs);
+                if with_contact {
+                    known.block_written_at = theirs.block_written_at;
+                }
+            })?;
         }
         Ok(())
     }
 
-    /// Who has to be blocked at Brevo since this was asked last, because an opt-out or suppression
-    /// came over from somebody whom they absorbed. No record says so by itself.
-    pub fn take_followed(&mut self) -> Vec<(i64, Channel)> {
-        std::mem::take(&mut self.followed)
-    }
-
-    /// Gives `into` every opt-out and suppression of `from` on a channel: they share an address, and
-    /// a mailbox that wants nothing gets nothing, whoever it belongs to. Opt-ins stay whose they are.
-    pub fn absorb_restrictions(
+    /// Remembers whether a person is blocked, before something happens that may change it without a
+    /// record about them.
+    pub fn watch(
         &mut self,
         tx: &Transaction<'_>,
-        into: i64,
-        from: i64,
+        person: PersonId,
         channel: Channel,
-        now: Millis,
     ) -> Result<(), StoreError> {
-        let theirs = self.entry(tx, from, channel)?.known;
-        let opted_out = |said: &(Millis, ConsentStatus)| said.1 == ConsentStatus::OptedOut;
-        let restrictions =
-            Known { signal: theirs.signal.filter(opted_out), flag: theirs.flag.filter(opted_out), ..theirs };
-        self.update(tx, into, channel, now, |known| known.join(&restrictions))?;
+        if !self.watched.contains_key(&(person.0, channel)) {
+            let blocked = self.view(tx, person.0, channel)?.blocked();
+            self.watched.insert((person.0, channel), blocked);
+        }
         Ok(())
+    }
+
+    /// The same for a person and everyone who has an address in common with them.
+    pub fn watch_around(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: PersonId,
+        channel: Channel,
+    ) -> Result<(), StoreError> {
+        self.watch(tx, person, channel)?;
+        self.watch_others(tx, person, channel)
+    }
+
+    fn watch_others(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: PersonId,
+        channel: Channel,
+    ) -> Result<(), StoreError> {
+        for other in identity::sharing(tx, person, channel)? {
+            self.watch(tx, other, channel)?;
+        }
+        Ok(())
+    }
+
+    /// Brevo is told of a person's block by an action of the record itself.
+    pub fn is_told(&mut self, person: PersonId, channel: Channel) {
+        self.watched.remove(&(person.0, channel));
+    }
+
+    /// Who of those that are watched has to be blocked by now, or no longer. No record says so by
+    /// itself. Nobody is watched afterwards.
+    pub fn take_turned(&mut self, tx: &Transaction<'_>) -> Result<Vec<Turned>, StoreError> {
+        let mut turned = Vec::new();
+        for ((person, channel), before) in std::mem::take(&mut self.watched) {
+            let blocked = self.view(tx, person, channel)?.blocked();
+            if blocked != before {
+                turned.push(Turned { person: PersonId(person), channel, blocked });
+            }
+        }
+        Ok(turned)
+    }
+
+    /// What is known about a person on a channel, with what holds because of others.
+    pub fn view(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: i64,
+        channel: Channel,
+    ) -> Result<ConsentView, StoreError> {
+        let mut view = self.own(tx, person, channel)?.view();
+        for other in identity::sharing(tx, PersonId(person), channel)? {
+            let theirs = self.own(tx, other.0, channel)?.view();
+            let others = view.others.get_or_insert_default();
+            others.opted_out |= theirs.opted_out_themselves();
+            others.suppressed |= theirs.suppressed.is_some();
+        }
+        Ok(view)
+    }
+
+    /// What a person said, and what was said under their addresses alone.
+    fn own(&mut self, tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<Known, StoreError> {
+        let mut own = self.entry(tx, person, channel)?.known;
+        if !self.any_mailbox(tx)? {
+            return Ok(own);
+        }
+        for (mailbox, is_theirs_alone) in identity::mailboxes_of(tx, PersonId(person), channel)? {
+            let said = self.entry(tx, mailbox, channel)?.known;
+            own.join(&if is_theirs_alone { said } else { said.restrictions() });
+        }
+        Ok(own)
     }
 
     /// Gives a person what holds for an address that came to be theirs. Only their own newer explicit
@@ -187,6 +359,13 @@ impl Consents {
             }
         })?;
         Ok(())
+    }
+
+    fn any_mailbox(&mut self, tx: &Transaction<'_>) -> Result<bool, StoreError> {
+        Ok(match self.mailboxes {
+            Some(known) => known,
+            None => *self.mailboxes.insert(identity::any_mailbox(tx)?),
+        })
     }
 
     /// Writes what changed. Without it nothing of this is kept.
@@ -224,13 +403,16 @@ impl Consents {
         now: Millis,
         change: impl FnOnce(&mut Known),
     ) -> Result<Merged, StoreError> {
-        let entry = self.entry(tx, person, channel)?;
-        let before = entry.known;
-        change(&mut entry.known);
-        let after = entry.known;
+        let before = self.entry(tx, person, channel)?.known;
+        let mut after = before;
+        change(&mut after);
         if after == before {
             return Ok(Merged { changed: false, calls_for_action: false, released: 0 });
         }
+        if before.view().blocked() != after.view().blocked() {
+            self.watch_others(tx, PersonId(person), channel)?;
+        }
+        self.entry(tx, person, channel)?.known = after;
         let released = match !before.view().is_known() && after.view().is_known() {
             true => outbox::release_held(tx, person, now)?,
             false => 0,
@@ -268,9 +450,15 @@ pub fn merge_suppression(
     Ok(merged)
 }
 
-/// What is known about a person on one channel.
+/// What is known about a person on one channel, with what holds because of others.
 pub fn known(tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<ConsentView, StoreError> {
-    Ok(load(tx, person, channel)?.view())
+    Consents::default().view(tx, person, channel)
+}
+
+/// [`known`] for e-mail and for SMS.
+pub fn of_both_channels(tx: &Transaction<'_>, person: i64) -> Result<(ConsentView, ConsentView), StoreError> {
+    let mut consents = Consents::default();
+    Ok((consents.view(tx, person, Channel::Email)?, consents.view(tx, person, Channel::Sms)?))
 }
 
 /// What would hold for the person's address of a channel without the person.
@@ -279,10 +467,10 @@ pub(super) fn restriction(
     person: i64,
     channel: Channel,
 ) -> Result<Restriction, StoreError> {
-    let known = load(tx, person, channel)?;
+    let known = Consents::default().own(tx, person, channel)?;
     let view = known.view();
-    let opted_in = view.opted_in_at.is_some_and(|at| view.opt_in_outweighs(at));
-    Ok(Restriction { opted_out_at: view.opted_out_at.filter(|_| !opted_in), suppressed: known.suppressed })
+    let opted_out_at = view.opted_out_at.filter(|_| view.opted_out_themselves());
+    Ok(Restriction { opted_out_at, suppressed: known.suppressed })
 }
 
 /// Records that this host set the block at Brevo (`Some`), or lifted it (`None`).
@@ -299,6 +487,17 @@ pub(crate) fn set_block_written(
     .execute(params![person, channel.as_str(), at])?;
     Ok(())
 }
+
+/// An address of which something was said without naming whose it is.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    /// The row of `person` under which it is kept; nobody is that person.
+    pub id: i64,
+    /// Everyone who has the address.
+    pub holders: Vec<PersonId>,
+}
+
+const CHANNELS: [Channel; 2] = [Channel::Email, Channel::Sms];
 
 type Said = Option<(Millis, ConsentStatus)>;
 
@@ -334,6 +533,12 @@ impl Known {
         self.suppressed = strongest(self.suppressed, other.suppressed);
     }
 
+    /// What counts for everyone who has the address that it was said of.
+    fn restrictions(&self) -> Self {
+        let opted_out = |said: &(Millis, ConsentStatus)| said.1 == ConsentStatus::OptedOut;
+        Self { signal: self.signal.filter(opted_out), flag: self.flag.filter(opted_out), ..*self }
+    }
+
     fn view(&self) -> ConsentView {
         use ConsentStatus::{OptedIn, OptedOut};
         // A flag never outweighs an explicit opt-out; an opt-out flag of the same or a later
@@ -353,6 +558,7 @@ impl Known {
             opted_in_at: self.signal.filter(|(_, status)| *status == OptedIn).map(|(at, _)| at),
             suppressed: self.suppressed.map(|(reason, _)| reason),
             block_written_at: self.block_written_at,
+            others: None,
         }
     }
 }

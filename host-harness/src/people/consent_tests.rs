@@ -120,7 +120,7 @@ fn two_people_that_are_one_keep_both_opt_outs() {
             merge(tx, 2, &out, 9, 10)?;
             set_block_written(tx, 2, Channel::Email, Some(9))?;
             let mut consents = Consents::default();
-            consents.absorb(tx, 1, 2, 10)?;
+            consents.absorb(tx, 1, 2, false, 10)?;
             consents.flush(tx)?;
             known(tx, 1, Channel::Email)
         })

@@ -102,7 +102,7 @@ pub fn begin(
     Ok(())
 }
 
-/// `from`, who was never at Brevo, becomes part of `into`.
+/// `from` becomes part of `into`.
 pub fn absorb(tx: &Transaction<'_>, into: PersonId, from: PersonId) -> Result<(), StoreError> {
     if let Some(at) = of(tx, from)? {
         tx.execute(

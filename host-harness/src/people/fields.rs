@@ -120,6 +120,24 @@ impl Wanted {
         Ok(())
     }
 
+    /// What `from` should have been, `into` should be, where nothing newer is known of the field.
+    pub fn absorb(&mut self, tx: &Transaction<'_>, into: PersonId, from: PersonId) -> Result<(), StoreError> {
+        let theirs = std::mem::take(&mut self.of(tx, from)?.fields);
+        if theirs.is_empty() {
+            return Ok(());
+        }
+        self.of(tx, from)?.dirty = true;
+        let ours = self.of(tx, into)?;
+        for (name, theirs) in theirs {
+            let known = ours.fields.entry(name).or_insert_with(|| theirs.clone());
+            if theirs.0 > known.0 {
+                *known = theirs;
+            }
+        }
+        ours.dirty = true;
+        Ok(())
+    }
+
     /// When the newest of the person's fields was certainly true; none where nothing is known.
     pub fn newest(&mut self, tx: &Transaction<'_>, person: PersonId) -> Result<Option<Millis>, StoreError> {
         Ok(self.of(tx, person)?.fields.values().map(|(standing, _)| standing.0).max())

@@ -12,19 +12,19 @@
 //! | no external id, a known alias | that person |
 //! | only addresses, known for exactly one person | that person |
 //! | only addresses, known for several | shared: opt-outs and suppressions hold for all of them, the rest is quarantined |
-//! | an external id or alias, and the address of exactly one other person of whom only the mailbox was known | that other becomes part of it, unless they were ever at Brevo |
-//! | an address that others have as well | it is shared; every opt-out and suppression of one holds for all |
-//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id who was never at Brevo becomes part of it, memberships of lists included |
+//! | an external id or alias, and the address of exactly one other person of whom only the mailbox was known | that other becomes part of it, with their contact where it has none at Brevo; where both have one, the address is shared |
+//! | an address that others have as well | it is shared; every opt-out and suppression of one holds for all (`consent`) |
+//! | an alias of another person than the external id | the external id decides, the alias moves to it, and so does every opt-out; a person without external id becomes part of it (`merging`), unless both have a contact |
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::consent::Consents;
-use super::{deletions, memberships, tombstone};
+use super::consent::{Consents, Mailbox};
+use super::fields::Wanted;
+use super::{merging, tombstone};
 use crate::contract::{Alias, Person};
 use crate::registry::Channel;
 use crate::store::StoreError;
 use crate::store::installations::DestinationId;
-use crate::store::outbox;
 use crate::world::Millis;
 
 /// A row id of `person`.
@@ -53,9 +53,10 @@ pub fn resolve(
     person: &Person,
     now: Millis,
 ) -> Result<Resolution, StoreError> {
-    let mut consents = Consents::default();
-    let (resolution, _) = Search::new(tx, &mut consents, destination, now).resolve(person)?;
+    let (mut consents, mut wanted) = (Consents::default(), Wanted::default());
+    let (resolution, _) = Search::new(tx, &mut consents, &mut wanted, destination, now).resolve(person)?;
     consents.flush(tx)?;
+    wanted.flush(tx)?;
     Ok(resolution)
 }
 
@@ -99,24 +100,35 @@ pub fn email_key(email: &str) -> String {
 pub(super) struct Search<'a, 't> {
     tx: &'a Transaction<'t>,
     consents: &'a mut Consents,
+    wanted: &'a mut Wanted,
     destination: DestinationId,
     now: Millis,
     /// Kind, value, and whose it is.
     seen: Vec<(String, String, Vec<PersonId>)>,
-    /// Whether any name changed hands.
-    changed: bool,
+    changes: Changes,
     /// Whether somebody who is known learns new names.
     learns: bool,
+}
+
+/// What a search changed.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// Any name changed hands, so that what others were found by may no longer hold.
+    pub names: bool,
+    /// Who came to have a contact or an external id.
+    pub to_be_named: Vec<PersonId>,
 }
 
 impl<'a, 't> Search<'a, 't> {
     pub fn new(
         tx: &'a Transaction<'t>,
         consents: &'a mut Consents,
+        wanted: &'a mut Wanted,
         destination: DestinationId,
         now: Millis,
     ) -> Self {
-        Self { tx, consents, destination, now, seen: Vec::with_capacity(4), changed: false, learns: true }
+        let (seen, changes) = (Vec::with_capacity(4), Changes::default());
+        Self { tx, consents, wanted, destination, now, seen, changes, learns: true }
     }
 
     /// Whether a person who is known already learns the names that the record gives.
@@ -125,11 +137,10 @@ impl<'a, 't> Search<'a, 't> {
         self
     }
 
-    /// As [`resolve`]. True where any name changed hands, so that what others were found by may no
-    /// longer hold.
-    pub fn resolve(mut self, person: &Person) -> Result<(Resolution, bool), StoreError> {
+    /// As [`resolve`], and what was changed by it.
+    pub fn resolve(mut self, person: &Person) -> Result<(Resolution, Changes), StoreError> {
         if person.is_anonymous() {
-            return Ok((Resolution::Anonymous, false));
+            return Ok((Resolution::Anonymous, self.changes));
         }
         let found = match &person.external_id {
             Some(external_id) => match self.unique(EXTERNAL_ID, external_id)? {
@@ -143,13 +154,13 @@ impl<'a, 't> Search<'a, 't> {
                     match known.len() {
                         0 => None,
                         1 => known.pop(),
-                        _ => return Ok((Resolution::Shared(known), false)),
+                        _ => return Ok((Resolution::Shared(known), self.changes)),
                     }
                 }
             },
         };
         let id = match found {
-            Some(id) if !self.learns => return Ok((Resolution::One(id), false)),
+            Some(id) if !self.learns => return Ok((Resolution::One(id), self.changes)),
             Some(id) => id,
             None => {
                 self.tx
@@ -159,7 +170,7 @@ impl<'a, 't> Search<'a, 't> {
             }
         };
         self.learn(id, person)?;
-        Ok((Resolution::One(id), self.changed))
+        Ok((Resolution::One(id), self.changes))
     }
 
     /// A person without external id that a new external id may be given to.
@@ -187,16 +198,30 @@ impl<'a, 't> Search<'a, 't> {
 
     /// Everyone who has the e-mail address; without one, everyone who has the phone number.
     fn by_address(&mut self, person: &Person) -> Result<Vec<PersonId>, StoreError> {
-        match (&person.email, &person.phone) {
-            (Some(email), _) => Ok(self.holders(EMAIL, &email_key(email))?.to_vec()),
-            (None, Some(phone)) => Ok(self.holders(PHONE, phone)?.to_vec()),
-            (None, None) => Ok(Vec::new()),
+        let mut known = match (&person.email, &person.phone) {
+            (Some(email), _) => self.holders(EMAIL, &email_key(email))?.to_vec(),
+            (None, Some(phone)) => self.holders(PHONE, phone)?.to_vec(),
+            (None, None) => Vec::new(),
+        };
+        // Who only waits for a call to end is somebody else already.
+        if known.len() > 1 {
+            let mut stay = Vec::with_capacity(known.len());
+            for id in known {
+                if !merging::is_under_way(self.tx, id)? {
+                    stay.push(id);
+                }
+            }
+            known = stay;
         }
+        Ok(known)
     }
 
     fn learn(&mut self, id: PersonId, person: &Person) -> Result<(), StoreError> {
-        if let Some(external_id) = &person.external_id {
-            self.own(EXTERNAL_ID, external_id, id)?;
+        if let Some(external_id) = &person.external_id
+            && self.own(EXTERNAL_ID, external_id, id)?
+            && is_at_brevo(self.tx, id)?
+        {
+            self.changes.to_be_named.push(id);
         }
         for alias in &person.aliases {
             let kind = alias_kind(&alias.kind);
@@ -223,23 +248,23 @@ impl<'a, 't> Search<'a, 't> {
         if holders.contains(&id) {
             return Ok(());
         }
+        for person in holders.iter().chain((!holders.is_empty()).then_some(&id)) {
+            self.consents.watch(self.tx, *person, channel)?;
+        }
         // Whose mailbox it is was not known until now; in the other order of arrival it would be one person.
         if let [other] = holders.as_slice()
             && self.is_identified(id)?
             && !self.is_identified(*other)?
         {
-            self.consents.absorb(self.tx, id.0, other.0, self.now)?;
             self.become_part(id, *other)?;
-        } else {
-            for other in holders {
-                self.consents.absorb_restrictions(self.tx, id.0, other.0, channel, self.now)?;
-            }
         }
         // Of somebody who was erased.
         if let Some(left) = tombstone::restriction(self.tx, self.destination, channel, address)? {
+            self.consents.watch(self.tx, id, channel)?;
             self.consents.restrict(self.tx, id.0, channel, &left, self.now)?;
         }
-        self.own(kind, address, id)
+        self.own(kind, address, id)?;
+        Ok(())
     }
 
     /// The vendor says that `alias` of `other` is `id`'s. Opt-outs follow; nobody is re-subscribed
@@ -251,34 +276,35 @@ impl<'a, 't> Search<'a, 't> {
         kind: &str,
         alias: &str,
     ) -> Result<(), StoreError> {
-        self.consents.absorb(self.tx, id.0, other.0, self.now)?;
+        self.watch_around(id, other)?;
+        self.consents.absorb(self.tx, id.0, other.0, false, self.now)?;
         self.tx
             .prepare_cached("DELETE FROM identity WHERE kind = ?1 AND value = ?2 AND person = ?3")?
             .execute(params![kind, alias, other.0])?;
         self.become_part(id, other)
     }
 
-    /// Makes one person of both, where `other` has no external id and was never at Brevo: a contact
-    /// stays whose it is. What is in flight is not taken away from under a call.
+    /// Makes one person of both, where `other` has no external id and not both have a contact.
     fn become_part(&mut self, id: PersonId, other: PersonId) -> Result<(), StoreError> {
-        let (tx, now) = (self.tx, self.now);
-        self.changed = true;
+        self.changes.names = true;
         self.seen.clear();
-        let never_at_brevo: bool = tx
-            .prepare_cached("SELECT presence IN (0, 2) AND brevo_id IS NULL FROM person WHERE id = ?1")?
-            .query_row([other.0], |row| row.get(0))?;
-        let in_flight: bool = tx
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM action WHERE person = ?1 AND state = 1)")?
-            .query_row([other.0], |row| row.get(0))?;
-        if !never_at_brevo || in_flight || has(tx, other, "kind = 'external-id'")? {
+        if has(self.tx, other, "kind = 'external-id'")? {
             return Ok(());
         }
-        tx.execute("UPDATE OR IGNORE identity SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
-        tx.execute("DELETE FROM identity WHERE person = ?1", [other.0])?;
-        tx.execute("UPDATE action SET person = ?1 WHERE person = ?2", params![id.0, other.0])?;
-        memberships::absorb(tx, id, other)?;
-        deletions::absorb(tx, id, other)?;
-        outbox::release_held(tx, id.0, now)?;
+        self.watch_around(id, other)?;
+        let has_contact = is_at_brevo(self.tx, other)? || merging::makes_contact(self.tx, other)?;
+        let merged = merging::merge(self.tx, self.consents, self.wanted, id, other, self.now)?;
+        if merged && has_contact {
+            self.changes.to_be_named.push(id);
+        }
+        Ok(())
+    }
+
+    fn watch_around(&mut self, id: PersonId, other: PersonId) -> Result<(), StoreError> {
+        for channel in [Channel::Email, Channel::Sms] {
+            self.consents.watch_around(self.tx, id, channel)?;
+            self.consents.watch_around(self.tx, other, channel)?;
+        }
         Ok(())
     }
 
@@ -286,18 +312,19 @@ impl<'a, 't> Search<'a, 't> {
         has(self.tx, id, "(kind = 'external-id' OR kind LIKE 'alias:%')")
     }
 
-    fn own(&mut self, kind: &str, value: &str, id: PersonId) -> Result<(), StoreError> {
+    /// False where the name was the person's before.
+    fn own(&mut self, kind: &str, value: &str, id: PersonId) -> Result<bool, StoreError> {
         if self.holders(kind, value)?.contains(&id) {
-            return Ok(());
+            return Ok(false);
         }
-        self.changed = true;
+        self.changes.names = true;
         self.seen.retain(|(seen, of, _)| seen != kind || of != value);
         self.tx
             .prepare_cached(
                 "INSERT INTO identity (destination, kind, value, person, at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
             )?
             .execute(params![self.destination.0, kind, value, id.0, self.now])?;
-        Ok(())
+        Ok(true)
     }
 
     fn unique(&mut self, kind: &str, value: &str) -> Result<Option<PersonId>, StoreError> {
@@ -379,6 +406,81 @@ pub fn sharing(tx: &Transaction<'_>, id: PersonId, channel: Channel) -> Result<V
     )?;
     let rows = statement.query_map(params![id.0, address_kind(channel)], |row| row.get(0).map(PersonId))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The mailbox that a record about a channel speaks of where it names nothing but addresses: whoever
+/// has the address, now or later. None where the record names a person, or no address of the channel.
+pub fn mailbox(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    named: &Person,
+    channel: Channel,
+) -> Result<Option<Mailbox>, StoreError> {
+    let address = match channel {
+        Channel::Email => named.email.as_deref().map(email_key),
+        Channel::Sms => named.phone.clone(),
+    };
+    let Some(address) = address.filter(|_| named.external_id.is_none() && named.aliases.is_empty()) else {
+        return Ok(None);
+    };
+    let kind = address_kind(channel);
+    let known = tx
+        .prepare_cached("SELECT person FROM mailbox WHERE destination = ?1 AND kind = ?2 AND value = ?3")?
+        .query_row(params![destination.0, kind, address], |row| row.get(0))
+        .optional()?;
+    let id = match known {
+        Some(id) => id,
+        None => {
+            tx.prepare_cached("INSERT INTO person (destination) VALUES (?1)")?.execute([destination.0])?;
+            let id = tx.last_insert_rowid();
+            tx.prepare_cached(
+                "INSERT INTO mailbox (destination, kind, value, person) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![destination.0, kind, address, id])?;
+            id
+        }
+    };
+    Ok(Some(Mailbox { id, holders: holders(tx, destination, kind, &address)? }))
+}
+
+/// Whether anything was ever said under an address alone.
+pub(super) fn any_mailbox(tx: &Transaction<'_>) -> Result<bool, StoreError> {
+    Ok(tx.prepare_cached("SELECT 1 FROM mailbox LIMIT 1")?.exists([])?)
+}
+
+/// The mailboxes of a person of which something was said alone, and whether nobody else has them.
+pub(super) fn mailboxes_of(
+    tx: &Transaction<'_>,
+    id: PersonId,
+    channel: Channel,
+) -> Result<Vec<(i64, bool)>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT mailbox.person, NOT EXISTS (SELECT 1 FROM identity AS other
+                WHERE other.destination = mine.destination AND other.kind = mine.kind
+                  AND other.value = mine.value AND other.person <> mine.person)
+         FROM identity AS mine CROSS JOIN mailbox
+           ON mailbox.destination = mine.destination AND mailbox.kind = mine.kind
+              AND mailbox.value = mine.value
+         WHERE mine.person = ?1 AND mine.kind = ?2",
+    )?;
+    let rows =
+        statement.query_map(params![id.0, address_kind(channel)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Forgets a mailbox and what was said of it, once nobody has it any more.
+pub(super) fn forget_mailbox(
+    tx: &Transaction<'_>,
+    destination: DestinationId,
+    kind: &str,
+    value: &str,
+) -> Result<(), StoreError> {
+    let of = "SELECT person FROM mailbox WHERE destination = ?1 AND kind = ?2 AND value = ?3";
+    let key = params![destination.0, kind, value];
+    tx.execute(&format!("DELETE FROM consent WHERE person IN ({of})"), key)?;
+    tx.execute(&format!("DELETE FROM person WHERE id IN ({of})"), key)?;
+    tx.execute("DELETE FROM mailbox WHERE destination = ?1 AND kind = ?2 AND value = ?3", key)?;
+    Ok(())
 }
 
 fn address_kind(channel: Channel) -> &'static str {

@@ -8,7 +8,7 @@
 //!
 //! | case | outcome |
 //! |---|---|
-//! | somebody who was never at Brevo becomes part of another person | their memberships do too; for a list that both have, the newest word holds |
+//! | somebody becomes part of another person | their memberships do too; for a list that both have, the newest word holds |
 //! | an alias moves from one person to another, and both stay | memberships stay with whom they were delivered for; the next word under the alias is about its new owner, and a full run finds who is absent |
 //! | a word names only an address that several people have | quarantined: it can't be said whose membership it is |
 //! | a person is deleted | nothing that was said before makes them a member of anything; a newer word does |
@@ -193,21 +193,30 @@ pub(crate) fn forget_delivered(tx: &Transaction<'_>, person: PersonId) -> Result
     Ok(())
 }
 
-/// `from`, who was never at Brevo, becomes part of `into`.
-pub fn absorb(tx: &Transaction<'_>, into: PersonId, from: PersonId) -> Result<(), StoreError> {
+/// `from` becomes part of `into`, with their contact where `into` has none: what was proven about it
+/// goes with it.
+pub fn absorb(
+    tx: &Transaction<'_>,
+    into: PersonId,
+    from: PersonId,
+    with_contact: bool,
+) -> Result<(), StoreError> {
     let theirs: Vec<(i64, Membership)> = tx
         .prepare_cached(&format!("SELECT {COLUMNS}, list FROM membership WHERE person = ?1"))?
         .query_map([from.0], |row| Ok((row.get(8)?, from_row(row)?)))?
         .collect::<Result<_, _>>()?;
     for (list, theirs) in theirs {
         let joined = match get(tx, list, into)? {
-            None => Membership { person: into, ..theirs },
+            None => {
+                Membership { person: into, delivered: theirs.delivered.filter(|_| with_contact), ..theirs }
+            }
             Some(ours) => {
+                let delivered = if with_contact { theirs.delivered } else { ours.delivered };
                 let newest = if theirs.order() > ours.order() { theirs } else { ours };
                 Membership {
                     person: into,
                     generation: ours.generation.max(theirs.generation),
-                    delivered: ours.delivered,
+                    delivered,
                     ..newest
                 }
             }

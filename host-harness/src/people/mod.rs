@@ -6,4 +6,5 @@ pub mod deletions;
 pub mod fields;
 pub mod identity;
 pub mod memberships;
+pub mod merging;
 pub mod tombstone;

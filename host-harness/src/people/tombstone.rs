@@ -7,13 +7,13 @@
 //! | case | outcome |
 //! |---|---|
 //! | a name that only the erased person had | every record that names it is refused, at every door |
-//! | an address that somebody else has as well | it stays theirs, and so does every opt-out that holds for it |
+//! | an address that somebody else has as well | it stays theirs, and every opt-out that holds for it is theirs too from then on |
 //! | a name that an operator let in again | records that name it count again; whoever has the address gets what it had refused, and only their own newer opt-in lifts it |
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::consent::{self, Restriction};
-use super::identity::{PersonId, email_key};
+use super::consent::{self, Consents, Restriction};
+use super::identity::{self, PersonId, email_key};
 use super::memberships;
 use crate::contract::{Person, Subject};
 use crate::registry::Channel;
@@ -105,13 +105,23 @@ pub fn erase(
     let own = |channel| consent::restriction(tx, person.0, channel);
     let (email, sms) = (own(Channel::Email)?, own(Channel::Sms)?);
     let grave = Grave { tx, destination, person, salt: salt(tx)?, now };
+    // Whoever shares a mailbox with them was blocked because of their word, and stays so by their own.
+    let mut consents = Consents::default();
+    for (channel, left) in [(Channel::Email, &email), (Channel::Sms, &sms)] {
+        for other in identity::sharing(tx, person, channel)? {
+            consents.restrict(tx, other.0, channel, left, now)?;
+        }
+    }
+    consents.flush(tx)?;
     for (kind, value) in &known {
         let restriction = match kind.as_str() {
             "email" => email,
             "phone" => sms,
             _ => Restriction::default(),
         };
-        grave.bury(kind, value, restriction)?;
+        if !grave.bury(kind, value, restriction)? {
+            identity::forget_mailbox(tx, destination, kind, value)?;
+        }
     }
     for one in at_brevo {
         let own = if one.channel == Channel::Email { email } else { sms };
@@ -244,7 +254,8 @@ struct Grave<'a, 't> {
 }
 
 impl Grave<'_, '_> {
-    fn bury(&self, kind: &str, value: &str, restriction: Restriction) -> Result<(), StoreError> {
+    /// True where somebody else has the name as well.
+    fn bury(&self, kind: &str, value: &str, restriction: Restriction) -> Result<bool, StoreError> {
         let Self { tx, destination, person, .. } = self;
         let shared = tx
             .prepare_cached(
@@ -254,7 +265,7 @@ impl Grave<'_, '_> {
         let key = hash(&self.salt, kind, value);
         let kept = left(tx, *destination, key)?.join(restriction);
         if shared && kept == Restriction::default() {
-            return Ok(());
+            return Ok(shared);
         }
         tx.prepare_cached(
             "INSERT INTO tombstone (destination, key, at, person, refuses, opted_out_at, suppressed, suppressed_at)
@@ -272,7 +283,7 @@ impl Grave<'_, '_> {
             kept.suppressed.map(|(reason, _)| consent::reason_text(reason)),
             kept.suppressed.map(|(_, at)| at),
         ])?;
-        Ok(())
+        Ok(shared)
     }
 }
 

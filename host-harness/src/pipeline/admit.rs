@@ -13,6 +13,7 @@ use super::Installed;
 use super::{deletion, membership};
 use crate::contract::{Action, Person, Provenance, Record, Subject};
 use crate::people::circle::Circle;
+use crate::people::consent::Turned;
 use crate::people::deletions;
 use crate::people::fields::{self, EMAIL, PHONE, Standing};
 use crate::people::identity::{self, PersonId, Resolution};
@@ -191,15 +192,12 @@ fn people_of(
     person: &Person,
     payload: &Payload,
 ) -> Result<Result<Vec<PersonId>, Refusal>, StoreError> {
-    let mut people = match circle.resolve(tx, person, admission.now)? {
+    let people = match circle.resolve(tx, person, admission.now)? {
         Resolution::One(id) => vec![id],
         Resolution::Shared(ids) if restricted_channel(payload).is_some() => ids,
         Resolution::Shared(_) => return Ok(Err(Refusal::Ambiguous)),
         Resolution::Anonymous => return Ok(Err(Refusal::Anonymous)),
     };
-    if let (Some(channel), [one]) = (restricted_channel(payload), people.as_slice()) {
-        people.extend(identity::sharing(tx, *one, channel)?);
-    }
     Ok(Ok(people))
 }
 
@@ -317,17 +315,23 @@ fn admit_one(
             }
             (subject, text) = only_winners(&fold, person, upsert)?;
         }
+        // Delivery refuses it, and it counts for nothing.
+        Payload::SetConsent(set) if is_undated_opt_in(admission, set) => {}
         Payload::SetConsent(set) => {
-            if !circle.consents.merge(tx, id.0, set, at, admission.now)?.calls_for_action {
+            if !circle.say(tx, person, id, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
+            }
+            if set.status == ConsentStatus::OptedOut {
+                circle.consents.is_told(id, set.channel);
             }
         }
         Payload::SetSuppression(set) => {
-            if !circle.consents.merge_suppression(tx, id.0, set, at, admission.now)?.calls_for_action {
+            if !circle.suppress(tx, person, id, set, at, admission.now)?.calls_for_action {
                 admitted.lost += 1;
                 return Ok(());
             }
+            circle.consents.is_told(id, set.channel);
         }
         Payload::TrackEvent(_)
         | Payload::SendEmail(_)
@@ -380,51 +384,85 @@ fn admit_one(
     Ok(())
 }
 
-/// Tells Brevo of opt-outs and suppressions that came over from somebody whom a person absorbed: at
-/// Brevo they stand at another contact, and no later record would repeat what is known here.
+/// Tells Brevo what follows from a record for others than it is about, and from whom people turned out
+/// to be: no later record would repeat what is known here.
 fn follow(tx: &Transaction<'_>, circle: &mut Circle, admission: &Admission<'_>) -> Result<usize, StoreError> {
     let mut admitted = 0;
-    for (person, channel) in circle.consents.take_followed() {
-        // No slot of a plugin holds a control character.
-        let slot = format!("\u{1}follow-{}@{person}", channel.as_str());
-        let names = identity::names_of(tx, PersonId(person))?;
-        let subject =
-            serde_json::to_string(&Subject::Person(names)).map_err(|_| StoreError::Unreadable("subject"))?;
-        let set = SetConsent { channel, status: ConsentStatus::OptedOut, basis: ConsentBasis::Flag };
-        let payload = serde_json::to_string(&set).map_err(|_| StoreError::Unreadable("payload"))?;
-        let new = NewAction {
-            installation: admission.installed.row.id.0,
-            destination: admission.installed.row.destination.0,
-            person: Some(person),
-            subject: &subject,
-            effect: effect(admission, &slot),
-            name: names::SET_CONSENT,
-            payload: &payload,
-            occurred_at: admission.time.trusted.then_some(admission.time.at),
-            received_at: admission.received_at,
-            rank: admission.record.observation.rank,
-            observation: Digest::of(&[admission.record.observation.id.as_bytes()]),
-            not_before: None,
-            not_after: None,
-            coalesce_key: None,
-            list: None,
-            thing: None,
-            class: Class::Urgent,
-            batch: admission.batch,
-            position: admission.position as i64,
-            state: State::Waiting,
-            code: None,
+    for Turned { person, channel, blocked } in circle.consents.take_turned(tx)? {
+        let (status, basis) = match blocked {
+            true => (ConsentStatus::OptedOut, ConsentBasis::Flag),
+            // Nothing but a dated opt-in of somebody's leads to it.
+            false => (ConsentStatus::OptedIn, ConsentBasis::Signal),
         };
-        if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
-            admitted += 1;
+        // Who became part of somebody else has no names any more.
+        let subject = identity::names_of(tx, person)?;
+        if subject.is_anonymous() {
+            continue;
         }
+        let set = SetConsent { channel, status, basis };
+        let payload = serde_json::to_string(&set).map_err(|_| StoreError::Unreadable("payload"))?;
+        let slot = format!("follow-{}", channel.as_str());
+        admitted += follow_one(tx, admission, person, subject, &slot, names::SET_CONSENT, &payload)?;
+    }
+    for person in std::mem::take(&mut circle.to_be_named) {
+        let known = identity::names_of(tx, person)?;
+        if known.external_id.is_none() {
+            continue;
+        }
+        // Of the addresses nothing is said by it.
+        let named = Person { email: None, phone: None, aliases: Vec::new(), ..known };
+        let nothing = r#"{"attributes":{}}"#;
+        admitted += follow_one(tx, admission, person, named, "name", names::UPSERT_CONTACT, nothing)?;
     }
     Ok(admitted)
+}
+
+fn follow_one(
+    tx: &Transaction<'_>,
+    admission: &Admission<'_>,
+    person: PersonId,
+    subject: Person,
+    slot: &str,
+    name: &str,
+    payload: &str,
+) -> Result<usize, StoreError> {
+    let subject =
+        serde_json::to_string(&Subject::Person(subject)).map_err(|_| StoreError::Unreadable("subject"))?;
+    let new = NewAction {
+        installation: admission.installed.row.id.0,
+        destination: admission.installed.row.destination.0,
+        person: Some(person.0),
+        subject: &subject,
+        // No slot of a plugin holds a control character.
+        effect: effect(admission, &format!("\u{1}{slot}@{}", person.0)),
+        name,
+        payload,
+        occurred_at: admission.time.trusted.then_some(admission.time.at),
+        received_at: admission.received_at,
+        rank: admission.record.observation.rank,
+        observation: Digest::of(&[admission.record.observation.id.as_bytes()]),
+        not_before: None,
+        not_after: None,
+        coalesce_key: None,
+        list: None,
+        thing: None,
+        class: Class::of(name, false, true),
+        batch: admission.batch,
+        position: admission.position as i64,
+        state: State::Waiting,
+        code: None,
+    };
+    Ok(usize::from(matches!(outbox::admit(tx, &new)?, outbox::Admission::Admitted(_))))
 }
 
 /// What was not pushed has time.
 fn is_bulk(admission: &Admission<'_>) -> bool {
     admission.record.provenance != Provenance::Live
+}
+
+/// Only an explicit opt-in with its own date counts (design rule 8).
+fn is_undated_opt_in(admission: &Admission<'_>, set: &SetConsent) -> bool {
+    set.status == ConsentStatus::OptedIn && set.basis == ConsentBasis::Signal && !admission.time.trusted
 }
 
 /// Opt-outs and suppressions hold for everyone who shares an address; nothing else does.

@@ -194,14 +194,7 @@ impl Comparison<'_> {
             let class = if older { Class::Misordered } else { Class::Lost };
             self.note(class, format!("address of {person}: {:?} for {:?}", seen.email, wanted.email));
         }
-        // Of two who share a mailbox one may want it and the other not; that one of them may be
-        // written to is then a matter of who came first.
-        let disputed = self.history.shared.is_some_and(|(one, other)| {
-            [one, other].contains(&person)
-                && self.expected.contacts[one].blocked != self.expected.contacts[other].blocked
-        });
         match (wanted.blocked, seen.blocked) {
-            _ if disputed => {}
             (true, false) => self.note(Class::Resubscribed, format!("{person} wants nothing")),
             (false, true) if self.excused > 0 => self.excused -= 1,
             (false, true) => self.note(Class::Silenced, format!("{person} may be written to")),

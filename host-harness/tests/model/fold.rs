@@ -89,15 +89,13 @@ impl Stand {
     fn blocked(&self) -> bool {
         self.suppressed || self.out.is_some() && self.opted_in <= self.out
     }
+}
 
-    /// Of two who share a mailbox: every restriction of the other, and no opt-in.
-    fn restricted_by(self, other: &Self) -> Self {
-        Self {
-            out: self.out.max(other.out),
-            suppressed: self.suppressed || other.suppressed,
-            known: self.known || other.out.is_some() || other.suppressed,
-            ..self
-        }
+/// The person, and whoever shares their mailbox.
+fn holders(history: &History, person: usize) -> Vec<usize> {
+    match history.shared {
+        Some((one, other)) if [one, other].contains(&person) => vec![one, other],
+        _ => vec![person],
     }
 }
 
@@ -105,13 +103,14 @@ pub fn fold(history: &History) -> Expected {
     let stands: Vec<Stand> = (0..history.people).map(|person| stand(history, person)).collect();
     let contacts = (0..history.people)
         .map(|person| {
-            let mut stand = stands[person];
-            if let Some((one, other)) = history.shared
-                && [one, other].contains(&person)
-            {
-                stand = stand.restricted_by(&stands[one + other - person]);
+            let mut contact = contact(history, person, &stands[person]);
+            // A mailbox is blocked while the own word of anybody who has it is an opt-out, and one of
+            // them may have lifted it on the way.
+            for holder in holders(history, person) {
+                contact.blocked |= stands[holder].blocked();
+                contact.opted_in |= stands[holder].opted_in.is_some();
             }
-            contact(history, person, &stand)
+            contact
         })
         .collect::<Vec<_>>();
     let (mut events, mut mails) = (BTreeMap::new(), BTreeMap::new());

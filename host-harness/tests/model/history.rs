@@ -339,7 +339,7 @@ impl Maker {
                     self.now[person].flag = Some(true);
                 }
             }
-            47..=60 if self.has_own_address(person) => {
+            47..=60 if self.has_own_address(person) && !self.was_known_before(person) => {
                 self.addresses[person] += 1;
                 self.now[person].email = self.history.email(person, self.addresses[person]);
                 self.event(person, at, Code::Changed, Names::Whole);
@@ -365,16 +365,20 @@ impl Maker {
                 self.visitors.insert(person);
                 self.event(person, at, Code::View, Names::Visitor);
             }
-            // An address that two have says of neither that it was them. And whom Brevo has by address
-            // only would be found by it before anybody knows whose it is.
+            // An address that two have says of neither that it was them.
             92..=95 if self.has_own_address(person) => self.event(person, at, Code::Campaign, Names::Address),
             _ => self.event(person, at, Code::Campaign, Names::Whole),
         }
     }
 
-    /// The address is the person's alone, and Brevo did not have it before.
+    /// The address is the person's alone.
     fn has_own_address(&self, person: usize) -> bool {
-        !self.shares(person) && self.history.existing.is_none_or(|(known, _)| known != person)
+        !self.shares(person)
+    }
+
+    /// Brevo has the first address of theirs.
+    fn was_known_before(&self, person: usize) -> bool {
+        self.history.existing.is_some_and(|(known, _)| known == person)
     }
 
     fn shares(&self, person: usize) -> bool {

@@ -9,7 +9,7 @@ use super::{Delivery, Import, imports, wire};
 use crate::brevo::contacts::{Contact, address_attribute, address_key};
 use crate::brevo::errors::Kind;
 use crate::delivery::outcome::{Again, End, Letter, write_thing};
-use crate::delivery::person::{Presence, digest};
+use crate::delivery::person::{EXT_ID, Presence, before_everything, digest};
 use crate::delivery::upsert::{delivered, plan, usable_attributes};
 use crate::delivery::work::{Intent, Ride, Work};
 use crate::registry::names::UPSERT_CONTACT;
@@ -170,6 +170,9 @@ impl Delivery {
         let has_phone =
             work.person.fields.get(address_attribute(Channel::Sms)).map(|delivered| delivered.value.clone());
         work.phone_withheld = standing_phone.is_some() && standing_phone != has_phone && !work.sms.is_known();
+        if let Some(ext_id) = &contact.ext_id {
+            work.person.set_field(EXT_ID, before_everything(), &digest(ext_id));
+        }
         work.person.brevo_id = Some(contact.id);
         work.person.set_presence(Presence::AtBrevo, now);
         work.release = true;

@@ -402,7 +402,7 @@ fn who_opted_out_and_is_let_in_again_is_blocked_until_a_newer_opt_in() {
         delete(&bench, &ada(), "hard");
         bench.run();
         assert!(bench.brevo.state().contacts.is_empty());
-        let refused = bench.upsert(&ada(), json!({}));
+        let refused = bench.upsert(&person("u1", ""), json!({}));
         bench.run();
         bench.assert_end(refused, State::Refused, "person-erased");
 

@@ -22,6 +22,7 @@ mod deletes;
 mod events;
 mod faults;
 mod imports;
+mod late;
 mod lists;
 mod mails;
 mod objects;
