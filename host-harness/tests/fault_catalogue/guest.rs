@@ -76,7 +76,7 @@ pub const ROWS: &[Guarded] = &[
     held(
         "G12",
         "random bytes by the MiB",
-        "64 KiB in a request, from a seed that no other tenant has",
+        "64 KiB in a request, from a seed of component and settings",
         "requests are not limited",
     ),
     held(
