@@ -280,3 +280,37 @@ fn a_resource_that_is_asked_for_is_read_now_and_its_account_is_of_that_run() {
     }
     assert_eq!(host.actions().len(), 1);
 }
+
+#[test]
+fn g16_a_resource_is_read_anew_but_not_under_a_page_that_is_being_read() {
+    let host = TestHost::new();
+    let stands = Cursor { version: 7, bytes: vec![1] };
+    host.store
+        .write::<_, StoreError>(|tx| jobs::set_cursor(tx, &host.installation, "things", Some(&stands)))
+        .unwrap();
+    let (asked, begun) = std::sync::mpsc::channel();
+    let asked = Mutex::new(asked);
+    host.script(move |unit, _| {
+        asked.lock().unwrap().send(position(unit)).unwrap();
+        let next =
+            Next::Done(RunEnd { cursor: Some(Cursor { version: 1, bytes: vec![9] }), truncated: None });
+        Ok(Outcome { next: Some(next), ..Outcome::default() })
+    });
+    let anew = || {
+        host.store
+            .write::<_, StoreError>(|tx| runs::sync_anew(tx, host.installation.id, "things", START))
+            .unwrap()
+    };
+    host.make_due();
+    let job = host.store.write::<_, StoreError>(|tx| jobs::claim(tx, START)).unwrap().unwrap();
+    assert_eq!(anew(), Err(Refused::UnderWay));
+    host.store
+        .write::<_, StoreError>(|tx| {
+            jobs::settle(tx, &job, None, jobs::RunResult::Failed, Some("cursor-version"), START)
+        })
+        .unwrap();
+    assert_eq!(anew(), Ok(()));
+    host.settle();
+    assert_eq!(begun.try_iter().collect::<Vec<_>>(), [Position::Start]);
+    assert_eq!(host.job().3, Some(vec![9]));
+}

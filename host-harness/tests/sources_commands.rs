@@ -120,3 +120,15 @@ fn a_command_that_cannot_be_meant_is_refused_before_anything_is_read() {
     }
     assert_eq!(world.bucket.journal().received(), 0);
 }
+
+#[test]
+fn g16_a_person_can_have_a_resource_read_from_its_beginning() {
+    let world = world(0);
+    let read = |arguments: &[&str]| {
+        let (report, code) = json(&harness(&world, arguments));
+        assert_eq!((code, report["result"].as_str()), (0, Some("complete")), "{report}");
+        report["records"].as_i64().unwrap()
+    };
+    assert_eq!(read(&["sync", "campaigns", "--json"]), 5);
+    assert_eq!(read(&["sync", "campaigns", "--anew", "--json"]), 5);
+}

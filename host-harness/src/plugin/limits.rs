@@ -47,6 +47,7 @@ pub struct Limits {
     pub resources: usize,
     pub random: u64,
     pub storage_writes: usize,
+    pub storage_total: usize,
     pub message: usize,
     pub notes: usize,
     pub aliases: usize,
@@ -102,6 +103,7 @@ impl Limits {
         resources: 1_000,
         random: 64 * KIB as u64,
         storage_writes: 16 * MIB,
+        storage_total: 256 * MIB,
         message: KIB,
         notes: 1_000,
         aliases: 32,
@@ -175,6 +177,7 @@ impl Limits {
             row("host resources", count(self.resources), "wasmtime allows 1,000,000"),
             row("one request for random bytes", bytes(self.random as usize), "WASI allows 64 MiB"),
             row("storage written by a unit", bytes(self.storage_writes), "bounds one commit"),
+            row("storage of an installation", bytes(self.storage_total), "keys and values together"),
             row("a message or remedy", bytes(self.message), "one sentence; longer ones are cut"),
             row("notes or rejected parts of a unit", count(self.notes), "notes; rejects count as records"),
             row("aliases of a person", count(self.aliases), "each is a row of the identity table"),
@@ -214,6 +217,11 @@ fn count(n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_store_keeps_as_much_as_the_table_says() {
+        assert_eq!(Limits::DEFAULT.storage_total as i64, crate::store::storage::QUOTA);
+    }
 
     #[test]
     fn the_contract_and_the_host_state_the_same_limits() {

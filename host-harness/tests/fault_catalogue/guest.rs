@@ -15,7 +15,7 @@ pub const ROWS: &[Guarded] = &[
         "wall clock and processor time are looked at every 10 ms at each loop and function, while it is instantiated too; a function with \
          more than 1,024 bulk instructions, which nothing interrupts, is not loaded. Not held inside one process: a function without a loop \
          that calls WASI very often is ended only where it ends",
-        "the deadline is not looked at; bulk instructions are not counted",
+        "time is not looked at while a guest runs; bulk instructions are not counted",
     ),
     held(
         "G03",
@@ -33,7 +33,7 @@ pub const ROWS: &[Guarded] = &[
         "G05",
         "recursion without end",
         "a fault of its unit or record, within 512 KiB of stack",
-        "a stack of 64 MiB",
+        "a stack of 2 MB",
     ),
     held(
         "G06",
@@ -59,7 +59,7 @@ pub const ROWS: &[Guarded] = &[
         "another's id, workspace or kind; a cursor of another resource, of other settings, of an unknown version",
         "every value is checked against the profile; tenants have no name inside; a cursor is bound to installation, resource and source \
          settings by the host",
-        "identities are not checked; cursors are not checked; the source is not compared",
+        "identities are not checked; versions of cursors are not checked; the source of a cursor is not compared",
     ),
     held(
         "G10",
@@ -76,7 +76,7 @@ pub const ROWS: &[Guarded] = &[
     held(
         "G12",
         "random bytes by the MiB",
-        "64 KiB in a request, from a seed that no other tenant has",
+        "64 KiB in a request, from a seed of component and settings",
         "requests are not limited",
     ),
     held(

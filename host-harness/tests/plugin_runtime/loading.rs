@@ -54,7 +54,7 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     /// Refused by a code that a person can act on, or a guest like any other, under the same limits.
     #[test]
@@ -215,7 +215,7 @@ fn s18_compiled_code_is_kept_and_what_was_tampered_with_is_made_anew() {
     assert_eq!((mode(&cached.folder()), mode(&files[0])), (0o700, 0o600), "nobody else reads or writes it");
     let whole = std::fs::read(&files[0]).unwrap();
     goes_on(&cached.load("calm"));
-    assert_eq!(std::fs::read(&files[0]).unwrap(), whole);
+    assert!(std::fs::read(&files[0]).unwrap() == whole, "and not written again");
     let tampered = |at: usize| {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x10;
@@ -233,7 +233,7 @@ fn s18_compiled_code_is_kept_and_what_was_tampered_with_is_made_anew() {
     for bytes in changes {
         std::fs::write(&files[0], &bytes).unwrap();
         goes_on(&cached.load("calm"));
-        assert_ne!(std::fs::read(&files[0]).unwrap(), bytes, "compiled anew, and kept");
+        assert!(std::fs::read(&files[0]).unwrap() != bytes, "compiled anew, and kept");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Beside every sin the work of another tenant goes on: through the pipeline, in one store and one process.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -129,10 +130,13 @@ fn g01_g02_g03_g04_g05_g07_g08_g09_g12_g13_beside_each_sin_a_calm_tenants_units_
     let calm = Runtime::new(RuntimeOptions::default()).unwrap();
     let calm = calm.load(&guests::component("calm"), &manifest()).unwrap();
     let calm = house.move_in("calm", Arc::new(calm));
+    let mut compiled = BTreeMap::new();
     let mut sinners: Vec<(Sin, InstallationId)> = Vec::new();
     for (n, sin) in [TRAPS, ENDLESS, BOMBS, HUGE, OTHERS].concat().into_iter().enumerate() {
-        let guest = short.load(&guests::component(sin.0), &manifest()).unwrap();
-        sinners.push((sin, house.move_in(&format!("{}-{n}", sin.0), Arc::new(guest))));
+        let guest = compiled
+            .entry(sin.0)
+            .or_insert_with(|| short.load(&guests::component(sin.0), &manifest()).unwrap());
+        sinners.push((sin, house.move_in(&format!("{}-{n}", sin.0), Arc::new(guest.clone()))));
     }
     house.push(calm, "first");
     for (n, ((_, body, _), sinner)) in sinners.iter().enumerate() {

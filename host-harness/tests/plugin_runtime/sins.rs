@@ -168,6 +168,10 @@ fn g05_recursion_without_end_is_a_fault_of_its_record() {
 #[test]
 fn g05_recursion_without_end_is_ended_in_calls_and_in_starts() {
     each_ends(&OTHERS[..2]);
+    let plugin = load("trap");
+    run(&plugin, &webhook("deep-2000")).unwrap();
+    // More than half a MiB of frames, and less than two.
+    assert_eq!(fault(run(&plugin, &webhook("deep-12000"))).0, "guest-stack");
 }
 
 #[test]
@@ -204,6 +208,9 @@ fn g06_long_lines_are_bounded_together_and_what_is_printed_goes_nowhere() {
 #[test]
 fn g07_handles_that_are_never_dropped_are_bounded() {
     each_ends(&OTHERS[2..3]);
+    let plugin = load("hoarder");
+    run(&plugin, &webhook("hoard-900")).unwrap();
+    assert_eq!(fault(run(&plugin, &webhook("hoard-1001"))).0, "guest-handles");
 }
 
 #[test]

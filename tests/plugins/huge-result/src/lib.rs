@@ -25,8 +25,6 @@ impl Connector for Huge {
                 let note = |count| Note { name: "n".into(), count, message: String::new() };
                 outcome.notes = (0..1_001).map(note).collect();
             }
-            // The same record as often as a webhook may hold one.
-            b"again" => outcome.records = (0..2_000).map(|_| contact("one")).collect(),
             _ => {}
         }
         Ok(outcome)

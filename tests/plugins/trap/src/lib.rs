@@ -16,7 +16,14 @@ impl Connector for Trap {
             }
             b"exit" => std::process::exit(3),
             b"deep" => Err(internal(&recurse(1).to_string())),
-            _ => Ok(contacts(&request)),
+            body => {
+                let calls =
+                    str::from_utf8(body).ok().and_then(|body| body.strip_prefix("deep-")?.parse().ok());
+                if let Some(calls) = calls {
+                    std::hint::black_box(descend(calls));
+                }
+                Ok(contacts(&request))
+            }
         }
     }
 }
@@ -24,6 +31,11 @@ impl Connector for Trap {
 #[allow(unconditional_recursion)]
 fn recurse(n: u64) -> u64 {
     std::hint::black_box(recurse(std::hint::black_box(n + 1)) + n)
+}
+
+#[inline(never)]
+fn descend(calls: u64) -> u64 {
+    if calls == 0 { 0 } else { std::hint::black_box(descend(std::hint::black_box(calls - 1))) + calls }
 }
 
 guest!(Trap);
