@@ -146,6 +146,11 @@ impl Wanted {
     }
 }
 
+/// Whether anything was said of the person's fields after a time.
+pub fn is_known_since(tx: &Transaction<'_>, person: PersonId, at: Millis) -> Result<bool, StoreError> {
+    Ok(Desired::load(tx, person)?.fields.values().any(|(standing, _)| standing.observed_at() > at))
+}
+
 /// Which of these spellings is what the person's field should be; none where it is none of them, or
 /// nothing is known of the field.
 pub fn current<'a>(

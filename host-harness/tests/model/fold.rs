@@ -333,11 +333,8 @@ fn contact(history: &History, course: &Course, person: usize, stand: &Stand) -> 
         }
     }
     contact.moved = contact.emails.len() > 1;
-    let said: Vec<Sms> = of(history, person)
-        .filter(|event| event.has_profile())
-        .filter_map(|event| event.sms)
-        .chain(read.and_then(|profile| profile.sms))
-        .collect();
+    let said: Vec<Sms> =
+        of(history, person).filter(|event| event.has_profile()).filter_map(|event| event.sms).collect();
     contact.sms_blocked = said.contains(&Sms::Out);
     contact.phones = match phone {
         // A number waits for its own consent.

@@ -2,7 +2,7 @@
 
 use super::compare::{Difference, compare};
 use super::fold::fold;
-use super::history::{Code, Event, History, Names, Sms, Step, phone};
+use super::history::{Chunk, Code, Event, History, Moment, Names, Row, Sms, Step, phone};
 use super::planted::{event, told};
 use super::proxy::Tamper;
 use super::world::play;
@@ -38,6 +38,40 @@ fn who_comes_back_as_they_went_is_delivered() {
     let events = vec![unknown(-300, Code::View), unknown(-200, Code::Closed), back];
     let plan = (0..3).flat_map(|n| [Step::Push(vec![n]), Step::Rest]).collect();
     assert_eq!(differences(&History { soft: true, ..told(events, plan) }), []);
+}
+
+/// What they say when they are back rides on what was called for before they went, where it is the
+/// same, whenever the word comes that they are gone.
+#[test]
+fn who_is_back_before_it_is_known_that_they_went_is_delivered() {
+    let view = Event { flag: None, ..event(0, -300, Code::View, &[("plan", "free")]) };
+    let events = vec![
+        view.clone(),
+        Event { flag: None, ..event(0, -200, Code::Closed, &[]) },
+        Event { at: Moment { phase: 0, second: -100 }, ..view },
+        event(0, -50, Code::Open, &[]),
+    ];
+    let plan = [0, 2, 1, 3].into_iter().flat_map(|n| [Step::Push(vec![n]), Step::Rest]).collect();
+    assert_eq!(differences(&History { soft: true, ..told(events, plan) }), []);
+}
+
+/// The same of who is to be in a list.
+#[test]
+fn who_is_back_in_a_list_before_it_is_known_that_they_went_joins_it() {
+    let unknown =
+        |phase, second, code| Event { flag: None, at: Moment { phase, second }, ..event(0, 0, code, &[]) };
+    let events = vec![
+        unknown(0, -300, Code::View),
+        unknown(1, 1, Code::Closed),
+        Event { flag: Some(false), ..unknown(1, 2, Code::Open) },
+    ];
+    let chunk =
+        |execution| Step::Chunk(Chunk { list: 0, execution, part: 0, rows: vec![(0, true, Row::Both)] });
+    let first = told(events, vec![Step::Push(vec![0]), Step::Rest, chunk(0), Step::Rest]);
+    let then = vec![chunk(1), Step::Rest, Step::Push(vec![1]), Step::Rest, Step::Push(vec![2]), Step::Rest];
+    let profiles = vec![first.profiles[0].clone(); 2];
+    let plan = vec![first.plan[0].clone(), then];
+    assert_eq!(differences(&History { soft: true, profiles, plan, ..first }), []);
 }
 
 /// Two have one mailbox, and each a number of their own.

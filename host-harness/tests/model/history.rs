@@ -227,6 +227,14 @@ impl History {
         email(self.shared, person, number)
     }
 
+    /// A line for each event and step.
+    pub fn shown(&self) -> String {
+        let events = self.events.iter().enumerate().map(|(n, event)| format!("{n}: {event:?}\n"));
+        let steps = self.plan.iter().flatten().map(|step| format!("{step:?}\n"));
+        let last = self.profiles.last().map(|last| format!("{last:?}\n"));
+        events.chain(steps).chain(last).collect()
+    }
+
     /// Whether answers may be lost on the way to the host.
     pub fn has_trouble(&self) -> bool {
         let lossy = |step: &Step| matches!(step, Step::Trouble(..) | Step::Kill(_));

@@ -45,6 +45,9 @@ type Tally = BTreeMap<&'static str, usize>;
 /// What is wrong with a seed's history, if anything is.
 fn wrong(seed: u64, tally: &Mutex<Tally>) -> Option<String> {
     let history = maker::history(seed);
+    if number("MODEL_SEED").is_some() {
+        eprintln!("{}", history.shown());
+    }
     let played = catch_unwind(AssertUnwindSafe(|| world::play(&history, Tamper::Nothing)));
     let found = match played {
         Ok(observed) => {

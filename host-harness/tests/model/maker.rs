@@ -44,8 +44,6 @@ struct Maker {
     now: Vec<Profile>,
     addresses: Vec<usize>,
     phones: Vec<usize>,
-    /// Whose opt-out of texts no event told of: nobody takes it back.
-    silent: BTreeSet<usize>,
     alerts: usize,
     /// Whose visitor's id was not told yet.
     visitors: BTreeSet<usize>,
@@ -66,7 +64,6 @@ impl Maker {
             now: Vec::new(),
             addresses: vec![0; people],
             phones: vec![0; people],
-            silent: BTreeSet::new(),
             alerts: 0,
             visitors: BTreeSet::new(),
             logged_in: BTreeSet::new(),
@@ -133,7 +130,7 @@ impl Maker {
     }
 
     fn one(&mut self, person: usize, at: Moment) {
-        match self.random.below(130) {
+        match self.random.below(136) {
             0..=14 => self.event(person, at, Code::View, Names::Whole),
             15..=18 => self.event(person, at, Code::Open, Names::Whole),
             19..=27 => self.event(person, at, Code::Order, Names::Whole),
@@ -146,10 +143,6 @@ impl Maker {
                 self.change(person);
                 if self.random.chance(30) && self.unknown != Some(person) {
                     self.now[person].flag = Some(true);
-                }
-                if self.random.chance(20) {
-                    self.now[person].sms = Some(Sms::Out);
-                    self.silent.insert(person);
                 }
             }
             47..=60 if self.history.has_own_address(person) => {
@@ -191,13 +184,13 @@ impl Maker {
                 self.now[person].phone = Some(phone(person, self.phones[person]));
                 self.event(person, at, Code::Changed, Names::Whole);
             }
-            115..=122 if !self.silent.contains(&person) => {
+            115..=122 => {
                 self.now[person].sms =
-                    self.random.pick(&[Some(Sms::In), Some(Sms::Out), Some(Sms::Pending), Some(Sms::Empty)]);
+                    self.random.pick(&[Sms::In, Sms::Out, Sms::Out, Sms::Pending, Sms::Empty].map(Some));
                 self.event(person, at, Code::Changed, Names::Whole);
             }
             // One that is old is told of when the person may have come back since.
-            123..=126 if self.may_close(person) && at.second > -MAX_AGE_S => {
+            123..=132 if self.may_close(person) && at.second > -MAX_AGE_S => {
                 self.event(person, at, Code::Closed, Names::Whole);
             }
             _ => self.event(person, at, Code::View, Names::Whole),
@@ -313,7 +306,7 @@ impl Maker {
         }
         steps.extend((0..self.random.below(3)).map(|_| self.trouble()).collect::<Vec<_>>());
         for person in 0..self.history.people {
-            let may = !self.history.shares(person) && self.random.chance(10);
+            let may = !self.history.shares(person) && self.random.chance(20);
             steps.extend(may.then_some(Step::Unsubscribe(person)));
         }
         if self.history.things.is_some() {

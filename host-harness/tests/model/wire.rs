@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use stand_ins::moengage::User;
 
 use super::compare::ext_id;
-use super::history::{Chunk, Code, Event, History, LISTS, Names, Profile, Row};
+use super::history::{Chunk, Code, Event, History, LISTS, Names, Profile, Row, Sms};
 
 /// An event as Streams and the export files have it; `at` in seconds.
 pub fn streamed(history: &History, n: usize, at: i64) -> Value {
@@ -40,7 +40,7 @@ pub fn streamed(history: &History, n: usize, at: i64) -> Value {
     });
     if event.names != Names::Visitor {
         user.insert("u_em".to_owned(), event.email.clone().into());
-        phone(&mut user, event.phone.as_ref(), event.sms.map(super::history::Sms::word));
+        phone(&mut user, event.phone.as_ref(), event.sms.map(Sms::word));
         streamed["uid"] = ext_id(person).into();
         streamed["email_id"] = match event.code {
             Code::OldBounce => format!("long-ago-{person}@example.com").into(),
@@ -69,14 +69,15 @@ pub fn connector_campaign(event: &Event, n: usize, at: i64) -> Value {
     json!({ "user": user, "delivery_id": format!("delivery-{n}"), "sent_at": at })
 }
 
-/// What Get User answers.
+/// What Get User answers. What MoEngage says of texts is not among it (MD:api/data/data-overview.mdx:
+/// the attribute is not exportable).
 pub fn user(person: usize, profile: &Profile) -> User {
     let mut attributes = Map::new();
     for (name, value) in &profile.attributes {
         attributes.insert((*name).to_owned(), value.clone());
     }
     attributes.insert("u_em".to_owned(), profile.email.clone().into());
-    phone(&mut attributes, profile.phone.as_ref(), profile.sms.map(super::history::Sms::word));
+    phone(&mut attributes, profile.phone.as_ref(), None);
     if let Some(flag) = profile.flag {
         attributes.insert("moe_unsubscribe".to_owned(), flag.into());
     }
