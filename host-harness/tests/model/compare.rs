@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::fold::{Contact as Wanted, Course, Expected, Presence};
+use super::expected::{Contact as Wanted, Course, Expected, Presence};
 use super::history::History;
 use stand_ins::brevo::{Cause, Channel, Resubscription};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::compare::{Class, Comparison, Seen, ext_id};
-use super::fold::{Contact, Due, Dues, Never, Presence};
+use super::expected::{Contact, Due, Dues, Never, Presence};
 
 /// What they have of their own.
 struct Kind {

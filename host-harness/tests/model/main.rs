@@ -6,6 +6,7 @@
 
 mod compare;
 mod effects;
+mod expected;
 mod fold;
 mod found;
 mod history;

@@ -6,7 +6,7 @@ use host_harness::store::StoreError;
 use serde_json::Value;
 
 use super::compare::{Observed, Seen, SeenContact, ext_id};
-use super::fold::Course;
+use super::expected::Course;
 use super::history::History;
 use super::sources::World;
 

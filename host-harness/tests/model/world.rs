@@ -16,7 +16,7 @@ use stand_ins::moengage::alerts::{Alert, AlertTarget, AlertType};
 use stand_ins::moengage::{Campaign, Table};
 
 use super::compare::{FOREIGN, Observed, ext_id};
-use super::fold::{Click, Course};
+use super::expected::{Click, Course};
 use super::history::{Chunk, Code, Event, History, LISTS, Step, Things, rule};
 use super::observe::observe;
 use super::proxy::{Proxy, Tamper};
