@@ -92,8 +92,6 @@ pub struct Observed {
     /// What Brevo was given of products and objects, by id.
     pub products: BTreeMap<String, serde_json::Map<String, Value>>,
     pub objects: Vec<serde_json::Map<String, Value>>,
-    /// How many imports Brevo took.
-    pub imports: usize,
     /// Keys of what may be at Brevo or not, and waits for an operator.
     pub unproven: BTreeSet<String>,
     /// External ids of the members.
@@ -327,6 +325,8 @@ impl Comparison<'_> {
                 "address-shared" => self.history.shared.is_some(),
                 "suppressed" | "block-not-ours" => true,
                 "outcome-unproven" => self.history.has_trouble(),
+                // A block that nothing explains is shown where a mail was to go out all the same.
+                "blocked-at-brevo" => self.history.existing.is_some_and(|(_, blocked)| blocked),
                 _ => false,
             };
             if !expected {

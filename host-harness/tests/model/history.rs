@@ -264,7 +264,7 @@ impl History {
         let pushed = |step: &Step| matches!(step, Step::Push(events) if events.contains(&word));
         let Some(told) = steps.iter().position(|step| pushed(step)) else { return false };
         let rests = |step: &&Step| matches!(step, Step::Rest);
-        let Some(settled) = steps[told..].iter().position(|step| rests(step)) else { return false };
+        let Some(settled) = steps[told..].iter().position(rests) else { return false };
         steps.iter().position(|step| tells(step, event)).is_none_or(|at| at > told + settled)
     }
 }

@@ -73,16 +73,15 @@ fn wrong(seed: u64, tally: &Mutex<Tally>) -> Option<String> {
     ))
 }
 
-fn kinds(history: &History, observed: &Observed) -> [(&'static str, usize); 12] {
+fn kinds(history: &History, observed: &Observed) -> [(&'static str, usize); 11] {
     let steps = || history.plan.iter().flatten();
-    let marked = |one: &&compare::SeenContact| one.attributes.contains_key("MOENGAGE_DELETED_AT");
+    let closed = |event: &&history::Event| history.soft && event.code == history::Code::Closed;
     [
         ("contacts", observed.contacts.len()),
-        ("texts blocked", observed.contacts.iter().filter(|one| one.sms_blocked).count()),
-        ("deleted softly", observed.contacts.iter().filter(marked).count()),
+        ("soft deletions", history.events.iter().filter(closed).count()),
         ("erasures", usize::from(history.erased.is_some())),
         ("unsubscribed at Brevo", observed.course.clicks.len()),
-        ("imports", observed.imports),
+        ("histories with imports", usize::from(history.imports)),
         ("mails", observed.mails.len()),
         ("texts", observed.texts.len()),
         ("notes and tasks", observed.notes.len() + observed.tasks.len()),

@@ -50,7 +50,6 @@ pub fn observe(world: &World, history: &History, course: Course) -> Observed {
         made_again: made_again(world, history),
         letters: super::sources::sums(&world.store()).0.dead_letters,
         undelivered: undelivered(world),
-        imports: brevo.imports().len(),
         unproven: unproven(world),
         course,
         contacts: all
@@ -98,7 +97,7 @@ fn undelivered(world: &World) -> Vec<String> {
 /// Keys of what waits for an operator because nothing proves whether it was sent.
 fn unproven(world: &World) -> BTreeSet<String> {
     let payloads = rows(world, "SELECT payload FROM action WHERE code = 'outcome-unproven'");
-    payloads.iter().map(|payload| key_in(payload)).collect()
+    payloads.iter().map(String::as_str).map(key_in).collect()
 }
 
 /// Who was made after a deletion of whoever is erased.

@@ -11,14 +11,14 @@ use host_harness::store::{StoreError, installations};
 use super::sources::{PATIENCE, World};
 
 pub enum Serving {
-    Here(Option<Host>),
+    Here(Box<Option<Host>>),
     Apart { child: Child, port: u16 },
 }
 
 impl Serving {
     /// In this process.
     pub fn here(world: &World) -> Self {
-        Self::Here(Some(world.serve()))
+        Self::Here(Box::new(Some(world.serve())))
     }
 
     /// In a process of its own.
@@ -34,7 +34,7 @@ impl Serving {
     pub fn url(&self, world: &World, surface: &str) -> String {
         match self {
             Self::Here(host) => {
-                let host = host.as_ref().unwrap();
+                let host = (**host).as_ref().unwrap();
                 let address = host.addresses().iter().find(|address| address.surface == surface).unwrap();
                 format!("http://{}{}", host.listening().unwrap(), address.path)
             }
@@ -50,7 +50,7 @@ impl Serving {
         match self {
             Self::Here(host) => {
                 host.take().unwrap().stop();
-                *host = Some(world.serve());
+                **host = Some(world.serve());
             }
             Self::Apart { child, .. } => {
                 // SAFETY: the child was not waited for, so its id is still its own.
