@@ -66,6 +66,7 @@ fn the_example_loads() {
     assert_eq!(tenant.brevo.account, "shop-eu-main");
     assert_eq!(tenant.brevo.plan, Plan::General);
     assert_eq!(tenant.brevo.unknown_consent, UnknownConsent::Hold);
+    assert_eq!(tenant.brevo.imports_from, 1_000);
     assert!(tenant.brevo.create_attributes && !config.allow_private_addresses);
     assert_eq!(config.data_dir, file.parent().unwrap().join("./tajo-data"));
     let connector = &tenant.connectors[0];
@@ -248,6 +249,11 @@ fn bad_files_are_refused_with_line_and_remedy() {
             "      account: main\n",
             "      account: main\n      create_attributes: yes\n",
             "wrong-type 8 tenants[0].brevo.create_attributes: expected true or false, found text | write true or false, without quotes",
+        ),
+        (
+            "      account: main\n",
+            "      account: main\n      imports_from: 0\n",
+            "bad-number 8 tenants[0].brevo.imports_from: no number of contacts | write a whole number from 1 to 1000000",
         ),
         (
             "      account: main\n",

@@ -93,6 +93,8 @@ pub struct Destination {
     pub unknown_consent: UnknownConsent,
     /// Whether missing attributes may be created at Brevo.
     pub create_attributes: bool,
+    /// From how many waiting contacts of a backfill or poll on they go by import.
+    pub imports_from: usize,
 }
 
 /// Brevo's rate limits by plan (developers.brevo.com, "Rate limits").

@@ -178,6 +178,8 @@ impl Reader<'_> {
             block.get("unknown_consent").map_or(Some(UnknownConsent::Hold), |f| f.word(&choices, problems));
         let create_attributes =
             block.get("create_attributes").map_or(Some(true), |field| field.bool(problems));
+        let imports_from =
+            block.get("imports_from").map_or(Some(IMPORTS_FROM), |field| waiting(&field, problems));
         block.finish(problems);
         let base_url = match base_url {
             None => None,
@@ -205,6 +207,7 @@ impl Reader<'_> {
             plan: plan?,
             unknown_consent: unknown_consent?,
             create_attributes: create_attributes?,
+            imports_from: imports_from?,
         };
         match accounts.get(&destination.account) {
             Some(first) if !first.destination.agrees(&destination) => field.refuse(
@@ -285,7 +288,20 @@ impl Destination {
             && self.plan == other.plan
             && self.unknown_consent == other.unknown_consent
             && self.create_attributes == other.create_attributes
+            && self.imports_from == other.imports_from
     }
+}
+
+/// Where the settings don't say it: as `delivery::Policy::import_min` has it.
+const IMPORTS_FROM: usize = 1_000;
+
+fn waiting(field: &Field<'_>, problems: &mut Problems) -> Option<usize> {
+    let number = field.number(problems)?;
+    if number.fract() == 0.0 && (1.0..=1_000_000.0).contains(&number) {
+        return Some(number as usize);
+    }
+    field.refuse("bad-number", "no number of contacts", "write a whole number from 1 to 1000000", problems);
+    None
 }
 
 /// The `host` block with its defaults.

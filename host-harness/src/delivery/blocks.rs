@@ -7,7 +7,7 @@ use super::outcome::{End, Letter, address_shared};
 use super::person::Presence;
 use super::wire::Stop;
 use super::work::Work;
-use crate::brevo::contacts::{self, Change, Contact, Name};
+use crate::brevo::contacts::{self, Change, Contact, Name, address_key};
 use crate::people::consent::{self, ConsentView};
 use crate::registry::{Channel, ConsentBasis, ConsentStatus, SetConsent};
 use crate::store::dead_letters::Actor;
@@ -40,17 +40,29 @@ impl Delivery {
             Present::Theirs(contact) => contact,
             // The mailbox is the same, whoever it is filed under: an opt-out holds for everyone
             // who shares it.
-            Present::SomebodyElses(contact) => {
+            Present::SomebodyElses(contact) if self.reaches(work, &contact, channel)? => {
                 let holder = self.taken_by(work, contact.id)?;
                 return self.set_block(work, &contact, channel, Whose::Others(holder));
             }
-            Present::Nowhere => return Ok(End::Over(State::Coalesced, "travels-with-create")),
+            Present::SomebodyElses(_) | Present::Nowhere => {
+                return Ok(End::Over(State::Coalesced, "travels-with-create"));
+            }
         };
         // Where the contact was adopted just now, the block went with it.
         if work.blocks.iter().any(|(blocked, at)| *blocked == channel && at.is_some()) {
             return Ok(End::Delivered);
         }
         self.set_block(work, &contact, channel, Whose::Theirs)
+    }
+
+    /// Whether what is sent to that contact reaches the person: whoever shares a mailbox has a number
+    /// of their own.
+    fn reaches(&self, work: &Work, contact: &Contact, channel: Channel) -> Result<bool, Stop> {
+        let Some(at_brevo) = contact.address(channel).filter(|_| channel == Channel::Sms) else {
+            return Ok(channel == Channel::Email);
+        };
+        let known = self.addresses(work, channel)?;
+        Ok(known.iter().any(|address| address_key(channel, address) == at_brevo))
     }
 
     fn set_block(

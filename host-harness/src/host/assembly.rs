@@ -231,6 +231,7 @@ fn same_account(one: &Destination, other: &Destination) -> bool {
         && one.plan == other.plan
         && one.unknown_consent == other.unknown_consent
         && one.create_attributes == other.create_attributes
+        && one.imports_from == other.imports_from
 }
 
 fn delivery(
@@ -252,7 +253,10 @@ fn delivery(
         unknown_consent: account.destination.unknown_consent,
         create_attributes: account.destination.create_attributes,
         targets: account.targets,
-        policy: crate::delivery::Policy::default(),
+        policy: crate::delivery::Policy {
+            import_min: account.destination.imports_from,
+            ..crate::delivery::Policy::default()
+        },
     };
     let mut world = world.clone();
     if let Some(preview) = preview {

@@ -9,10 +9,10 @@
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::fields::{Standing, Wanted};
+use super::fields::{self, Standing, Wanted};
 use super::identity::PersonId;
 use super::memberships;
-use crate::registry::names;
+use crate::registry::names::{self, JOIN_LIST};
 use crate::store::StoreError;
 use crate::store::dead_letters;
 use crate::store::installations::{DestinationId, InstallationId};
@@ -60,12 +60,23 @@ pub fn of(tx: &Transaction<'_>, person: PersonId) -> Result<Option<Millis>, Stor
 
 /// True where an action must not be done any more because its person was deleted after it happened.
 /// A change of address that is under way is finished: the block that it set aside has to be set again.
+/// What is said again after the deletion rides on what was called for before it, because nothing is
+/// called for twice; so that stays.
 pub fn ends(tx: &Transaction<'_>, action: &Action) -> Result<bool, StoreError> {
     let Some(person) = action.person.filter(|_| ENDED.contains(&action.name.as_str())) else {
         return Ok(false);
     };
     let under_way = action.intent.as_deref().is_some_and(|intent| intent.contains("\"address\""));
-    Ok(!under_way && of(tx, PersonId(person))?.is_some_and(|at| action.time() < at))
+    let Some(at) = of(tx, PersonId(person))?.filter(|at| !under_way && action.time() < *at) else {
+        return Ok(false);
+    };
+    Ok(match (action.name.as_str(), action.list) {
+        (names::UPSERT_CONTACT, _) => !fields::is_known_since(tx, PersonId(person), at)?,
+        (names::JOIN_LIST, Some(list)) => {
+            !memberships::get(tx, list, PersonId(person))?.is_some_and(|known| known.wanted && known.at > at)
+        }
+        _ => true,
+    })
 }
 
 /// A person's contact was deleted at that time: ends what happened before and is still open, and
@@ -83,7 +94,9 @@ pub fn begin(
     .execute(params![person.0, at])?;
     wanted.forget_before(tx, person, at)?;
     memberships::leave_all(tx, person, at)?;
-    let names = ENDED.map(|name| format!("'{name}'")).join(", ");
+    let is_back = wanted.newest(tx, person)?.is_some();
+    let ended = ENDED.iter().filter(|name| !(is_back && **name == names::UPSERT_CONTACT));
+    let names = ended.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
     // States 0 waiting, 8 held, 9 parked become 7 refused. What may be at Brevo is still read back.
     let ended: Vec<i64> = tx
         .prepare_cached(&format!(
@@ -92,6 +105,9 @@ pub fn begin(
                AND coalesce(occurred_at, received_at) < ?2
                AND code IS NOT 'outcome-unknown'
                AND json_extract(coalesce(intent, '{{}}'), '$.address') IS NULL
+               AND NOT (name = '{JOIN_LIST}' AND EXISTS (
+                     SELECT 1 FROM membership
+                     WHERE list = action.list AND person = action.person AND wanted = 1))
              RETURNING id"
         ))?
         .query_map(params![person.0, at], |row| row.get(0))?

@@ -105,8 +105,8 @@ impl Wanted {
         Ok(fold)
     }
 
-    /// Forgets what the person should have been before a deletion, so that whatever is said of them
-    /// afterwards counts as new.
+    /// Forgets what the person should have been up to a deletion, so that whatever is said of them
+    /// afterwards counts as new: what rode on the word itself may never have been delivered.
     pub fn forget_before(
         &mut self,
         tx: &Transaction<'_>,
@@ -115,7 +115,7 @@ impl Wanted {
     ) -> Result<(), StoreError> {
         let desired = self.of(tx, person)?;
         let before = desired.fields.len();
-        desired.fields.retain(|_, (standing, _)| standing.observed_at() >= at);
+        desired.fields.retain(|_, (standing, _)| standing.observed_at() > at);
         desired.dirty |= desired.fields.len() < before;
         Ok(())
     }
@@ -162,6 +162,11 @@ impl Wanted {
         }
         Ok(())
     }
+}
+
+/// Whether anything was said of the person's fields after a time.
+pub fn is_known_since(tx: &Transaction<'_>, person: PersonId, at: Millis) -> Result<bool, StoreError> {
+    Ok(Desired::load(tx, person)?.fields.values().any(|(standing, _)| standing.observed_at() > at))
 }
 
 /// Which of these spellings is what the person's field should be; none where it is none of them, or

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::fold::{Contact as Wanted, Due, Expected, Presence};
+use super::expected::{Contact as Wanted, Course, Expected, Presence};
 use super::history::History;
-use stand_ins::brevo::{Cause, Resubscription};
+use stand_ins::brevo::{Cause, Channel, Resubscription};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -59,21 +59,14 @@ impl fmt::Debug for Difference {
     }
 }
 
-/// An event at Brevo.
+/// An event, a mail, a text, a note or a task at Brevo.
 #[derive(Clone, Debug)]
-pub struct SeenEvent {
+pub struct Seen {
     pub key: String,
-    /// External id of the contact that it was sent for.
+    /// External id of the contact, or the address or number that it went to.
     pub of: Option<String>,
-    /// Host time, in seconds.
-    pub at: i64,
-}
-
-/// A mail that Brevo sent.
-#[derive(Clone, Debug)]
-pub struct SeenMail {
-    pub key: String,
-    pub to: String,
+    /// Host time in seconds, where it has a date.
+    pub at: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -81,15 +74,26 @@ pub struct SeenContact {
     pub ext_id: Option<String>,
     pub email: Option<String>,
     pub blocked: bool,
+    pub sms_blocked: bool,
     pub attributes: BTreeMap<String, Value>,
 }
 
 /// Brevo in the end, and what happened there on the way.
 #[derive(Debug)]
 pub struct Observed {
+    pub course: Course,
     pub contacts: Vec<SeenContact>,
-    pub events: Vec<SeenEvent>,
-    pub mails: Vec<SeenMail>,
+    pub events: Vec<Seen>,
+    pub mails: Vec<Seen>,
+    pub texts: Vec<Seen>,
+    /// Those about people, and those about alerts.
+    pub notes: Vec<Seen>,
+    pub tasks: Vec<Seen>,
+    /// What Brevo was given of products and objects, by id.
+    pub products: BTreeMap<String, serde_json::Map<String, Value>>,
+    pub objects: Vec<serde_json::Map<String, Value>>,
+    /// Keys of what may be at Brevo or not, and waits for an operator.
+    pub unproven: BTreeSet<String>,
     /// External ids of the members.
     pub lists: BTreeMap<String, BTreeSet<String>>,
     pub resubscriptions: Vec<Resubscription>,
@@ -99,15 +103,13 @@ pub struct Observed {
     pub letters: BTreeMap<String, i64>,
     /// What did not reach Brevo, and why.
     pub undelivered: Vec<String>,
-    /// Host time at which each phase begins, in seconds.
-    pub begins: Vec<i64>,
 }
 
 pub fn ext_id(person: usize) -> String {
     format!("cust-{person}")
 }
 
-fn person_of(ext_id: &str) -> Option<usize> {
+pub fn person_of(ext_id: &str) -> Option<usize> {
     ext_id.strip_prefix("cust-")?.parse().ok()
 }
 
@@ -122,25 +124,25 @@ pub fn compare(history: &History, expected: &Expected, observed: &Observed) -> V
         false => 0,
     };
     found.contacts();
-    found.events();
-    found.mails();
+    found.effects();
     found.lists();
+    found.things();
     found.on_the_way();
     found.letters();
     found.differences.sort();
     found.differences
 }
 
-struct Comparison<'a> {
-    history: &'a History,
-    expected: &'a Expected,
-    observed: &'a Observed,
+pub struct Comparison<'a> {
+    pub history: &'a History,
+    pub expected: &'a Expected,
+    pub observed: &'a Observed,
     differences: Vec<Difference>,
     excused: i64,
 }
 
 impl Comparison<'_> {
-    fn note(&mut self, class: Class, what: String) {
+    pub fn note(&mut self, class: Class, what: String) {
         self.differences.push(Difference { class, what });
     }
 
@@ -150,7 +152,7 @@ impl Comparison<'_> {
     }
 
     /// The one of two with one mailbox who is not at Brevo: which of them came first is nobody's rule.
-    fn stands_back(&self, person: usize) -> bool {
+    pub fn stands_back(&self, person: usize) -> bool {
         self.history.shared.is_some_and(|(one, other)| {
             [one, other].contains(&person)
                 && self.seen(person).is_none()
@@ -171,7 +173,7 @@ impl Comparison<'_> {
                         format!("{person} was created, and nobody knows their consent"),
                     );
                 }
-                (Presence::Due, Some(seen)) => self.contact(person, wanted, &seen),
+                (Presence::Due | Presence::Perhaps, Some(seen)) => self.contact(person, wanted, &seen),
                 (_, None) => {}
             }
         }
@@ -189,8 +191,11 @@ impl Comparison<'_> {
     }
 
     fn contact(&mut self, person: usize, wanted: &Wanted, seen: &SeenContact) {
-        if seen.email.as_ref() != Some(&wanted.email) {
-            let older = seen.email.as_ref().is_some_and(|at| wanted.emails.contains(at));
+        let older = |at: &String| wanted.emails.contains(at);
+        if wanted.loose_email && seen.email.as_ref().is_some_and(older) {
+            // Delivered before the deletion or not.
+        } else if seen.email.as_ref() != Some(&wanted.email) {
+            let older = seen.email.as_ref().is_some_and(older);
             let class = if older { Class::Misordered } else { Class::Lost };
             self.note(class, format!("address of {person}: {:?} for {:?}", seen.email, wanted.email));
         }
@@ -200,6 +205,13 @@ impl Comparison<'_> {
             (false, true) => self.note(Class::Silenced, format!("{person} may be written to")),
             _ => {}
         }
+        match (wanted.sms_blocked, seen.sms_blocked) {
+            (true, false) => self.note(Class::Resubscribed, format!("{person} wants no texts")),
+            (false, true) => self.note(Class::Silenced, format!("{person} may get texts")),
+            _ => {}
+        }
+        self.phone(person, wanted, seen);
+        self.mark(person, wanted, seen);
         for (name, value) in &wanted.attributes {
             // How a cleared attribute is shown is not documented.
             let stands = seen.attributes.get(*name).filter(|value| !value.is_null() && **value != "");
@@ -208,6 +220,9 @@ impl Comparison<'_> {
             }
             let told = wanted.told.get(name);
             let told = |value: &Value| told.is_some_and(|told| told.contains(&value.to_string()));
+            if wanted.loose.contains(name) && stands.is_none_or(told) {
+                continue; // delivered before the deletion or not
+            }
             let class = match stands {
                 None if told(&Value::Null) => Class::Misordered,
                 None => Class::Cleared,
@@ -223,81 +238,27 @@ impl Comparison<'_> {
         }
     }
 
-    fn events(&mut self) {
-        let mut seen: BTreeMap<&str, Vec<&SeenEvent>> = BTreeMap::new();
-        for event in &self.observed.events {
-            seen.entry(&event.key).or_default().push(event);
+    fn phone(&mut self, person: usize, wanted: &Wanted, seen: &SeenContact) {
+        let stands = seen.attributes.get("SMS").and_then(Value::as_str).map(str::to_owned);
+        if wanted.phones.contains(&stands) {
+            return;
         }
-        let mut notes = Vec::new();
-        for (key, due) in &self.expected.events {
-            let times = seen.get(key.as_str()).map_or(&[][..], Vec::as_slice);
-            notes.extend(self.event(key, due, times));
-        }
-        let unknown = seen.keys().filter(|key| !self.expected.events.contains_key(**key));
-        notes.extend(unknown.map(|key| (Class::Unasked, format!("event {key}"))));
-        for (class, what) in notes {
-            self.note(class, what);
-        }
+        let class = match &stands {
+            None => Class::Lost,
+            // Nobody knows whether they want texts.
+            Some(_) if wanted.phones == [None].into() => Class::Resubscribed,
+            Some(number) if wanted.numbers.contains(number) => Class::Misordered,
+            Some(_) => Class::Unasked,
+        };
+        self.note(class, format!("number of {person}: {stands:?} for {:?}", wanted.phones));
     }
 
-    fn event(&self, key: &str, due: &Due, seen: &[&SeenEvent]) -> Option<(Class, String)> {
-        let presence = self.expected.contacts[due.person].presence;
-        let is_due = !due.never && presence == Presence::Due && !self.stands_back(due.person);
-        let [first, others @ ..] = seen else {
-            return is_due.then(|| (Class::Lost, format!("event {key} of {}", due.person)));
-        };
-        if !others.is_empty() {
-            return Some((Class::Doubled, format!("event {key}, {} times", seen.len())));
-        }
-        // Before somebody is erased, what happened to them may have been sent.
-        if presence == Presence::Erased && !due.never {
-            return None;
-        }
-        let at = self.observed.begins[due.at.phase] + due.at.second;
-        if !is_due {
-            return Some((Class::Unasked, format!("event {key} of {}", due.person)));
-        }
-        if first.of != Some(ext_id(due.person)) {
-            return Some((
-                Class::Unasked,
-                format!("event {key} of {} was sent for {:?}", due.person, first.of),
-            ));
-        }
-        (first.at != at).then(|| (Class::Misordered, format!("event {key} has another date")))
-    }
-
-    fn mails(&mut self) {
-        // A mail whose outcome can't be proven waits for an operator.
-        let mut unproven = match self.history.has_trouble() {
-            true => self.observed.letters.get("outcome-unproven").copied().unwrap_or(0),
-            false => 0,
-        };
-        let mut notes = Vec::new();
-        for (key, wanted) in &self.expected.mails {
-            let seen: Vec<&SeenMail> = self.observed.mails.iter().filter(|mail| mail.key == *key).collect();
-            let what = format!("mail {key} of {}", wanted.person);
-            match seen.as_slice() {
-                [] if wanted.never || wanted.perhaps => {}
-                [] if unproven > 0 => unproven -= 1,
-                [] => notes.push((Class::Lost, what)),
-                [_] if wanted.never => notes.push((Class::Unasked, what)),
-                [one] if !self.expected.contacts[wanted.person].emails.contains(&one.to) => {
-                    notes.push((Class::Unasked, format!("{what} went to somebody else")));
-                }
-                [_] => {}
-                all => notes.push((Class::Doubled, format!("{what}, {} times", all.len()))),
-            }
-        }
-        let known = |mail: &&SeenMail| !self.expected.mails.contains_key(&mail.key);
-        notes.extend(
-            self.observed
-                .mails
-                .iter()
-                .filter(known)
-                .map(|mail| (Class::Unasked, format!("mail {}", mail.key))),
-        );
-        for (class, what) in notes {
-            self.note(class, what);
+    fn mark(&mut self, person: usize, wanted: &Wanted, seen: &SeenContact) {
+        let mark = seen.attributes.get("MOENGAGE_DELETED_AT").and_then(Value::as_str);
+        match mark.map(|mark| wanted.marks.contains(mark)) {
+            Some(false) => self.note(Class::Unasked, format!("{person} is marked as deleted on {mark:?}")),
+            None if wanted.marked => self.note(Class::Lost, format!("{person} is not marked as deleted")),
+            _ => {}
         }
     }
 
@@ -307,7 +268,8 @@ impl Comparison<'_> {
             let seen = self.observed.lists.get(*list).unwrap_or(&nobody);
             let said = self.expected.words.get(list).cloned().unwrap_or_default();
             for person in wanted {
-                if !seen.contains(&ext_id(*person)) && !self.stands_back(*person) {
+                let perhaps = self.expected.contacts[*person].presence == Presence::Perhaps;
+                if !seen.contains(&ext_id(*person)) && !self.stands_back(*person) && !perhaps {
                     let class = if said[0].contains(person) { Class::Misordered } else { Class::Lost };
                     self.note(class, format!("{person} is not in the list {list}"));
                 }
@@ -315,8 +277,14 @@ impl Comparison<'_> {
             for member in seen {
                 let person = person_of(member).filter(|person| wanted.contains(person));
                 if person.is_none() {
-                    let joined = person_of(member).is_some_and(|person| said[1].contains(&person));
-                    let class = if joined { Class::Misordered } else { Class::Unasked };
+                    let person = person_of(member);
+                    let joined = person.is_some_and(|person| said[1].contains(&person));
+                    let deleted = person.is_some_and(|person| self.expected.contacts[person].deleted);
+                    let class = match (deleted, joined) {
+                        (true, _) => Class::Resurrected,
+                        (false, true) => Class::Misordered,
+                        (false, false) => Class::Unasked,
+                    };
                     self.note(class, format!("{member} is in the list {list}"));
                 }
             }
@@ -329,7 +297,9 @@ impl Comparison<'_> {
             let person = one.ext_id.as_deref().and_then(person_of);
             let wanted = person.and_then(|person| self.expected.contacts.get(person));
             let allowed = wanted.is_some_and(|wanted| match one.cause {
-                Cause::ExplicitFalse => wanted.opted_in,
+                // Nobody says by a signal that they want texts.
+                Cause::ExplicitFalse if one.channel == Channel::Sms => false,
+                Cause::ExplicitFalse => wanted.opted_in && wanted.clicked.is_none_or(|seq| one.seq <= seq),
                 Cause::AddressChange => wanted.moved,
                 Cause::Recreated | Cause::Merged => false,
             });
@@ -347,7 +317,9 @@ impl Comparison<'_> {
             let expected = match code.as_str() {
                 "address-shared" => self.history.shared.is_some(),
                 "suppressed" | "block-not-ours" => true,
-                "outcome-unproven" => self.history.has_trouble() && !self.expected.mails.is_empty(),
+                "outcome-unproven" => self.history.has_trouble(),
+                // A block that nothing explains is shown where a mail was to go out all the same.
+                "blocked-at-brevo" => self.history.existing.is_some_and(|(_, blocked)| blocked),
                 _ => false,
             };
             if !expected {

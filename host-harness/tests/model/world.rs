@@ -6,73 +6,115 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use host_harness::host::Host;
 use host_harness::operate::{erase, lists};
 use host_harness::registry::{DeleteBehavior, DeleteContact};
 use host_harness::store::runs::{backfill_key, resource_key};
 use host_harness::store::{Store, StoreError, installations, outbox};
 use serde_json::{Value, json};
-use stand_ins::moengage::User;
+use stand_ins::brevo::{self, ObjectType};
+use stand_ins::moengage::alerts::{Alert, AlertTarget, AlertType};
+use stand_ins::moengage::{Campaign, Table};
 
-use super::compare::{FOREIGN, Observed, SeenContact, SeenEvent, SeenMail, ext_id};
-use super::history::{Chunk, Code, Event, History, LISTS, Names, Profile, Row, Step, rule};
+use super::compare::{FOREIGN, Observed, ext_id};
+use super::expected::{Click, Course};
+use super::history::{Chunk, Code, Event, History, LISTS, Step, Things, rule};
+use super::observe::observe;
 use super::proxy::{Proxy, Tamper};
+use super::serving::{self, Serving};
+use super::sources::LISTS as LISTS_READ_BY_DEFAULT;
 use super::sources::*;
+use super::wire;
 
 /// Host seconds in a real second: a settle time is half a second, ten days are eight minutes.
 const FACTOR: f64 = 1_800.0;
 const DAY: i64 = 86_400_000;
 const EXPORTS: &str = "event-exports";
+/// From so many waiting contacts on there is an import, where a history has them.
+const FEW: usize = 2;
 
-fn setting() -> Setting {
+fn setting(history: &History) -> Setting {
     let lists: serde_json::Map<String, Value> = LISTS
         .iter()
         .map(|(sync, name, inert)| ((*sync).to_owned(), json!({ "name": name, "inert": inert })))
         .collect();
-    let off =
-        LISTS_READ_BY_DEFAULT.iter().chain(&["campaigns"]).map(|list| ((*list).to_owned(), json!(false)));
+    let off = LISTS_READ_BY_DEFAULT.iter().map(|list| ((*list).to_owned(), json!(false)));
+    let campaigns = ("campaigns".to_owned(), json!(history.things.is_some()));
+    let mut more = json!({
+        "field_mapping": { "plan": "PLAN", "city": "CITY", "tier": "TIER" },
+        "segment_sync": { "identifier": "uid", "lists": lists },
+        "connector_campaigns": {
+            "user_id": "/user/id", "email": "/user/email", "event": "coupon_sent", "event_id": "/delivery_id",
+            "time": { "from": "/sent_at", "format": "seconds" }
+        },
+        "deletes": {
+            "delete_behavior": if history.soft { "soft" } else { "hard" }, "on": ["ACCOUNT_CLOSED"]
+        },
+        "rules": rules()
+    });
+    let things = json!({
+        "alerts": true,
+        "catalogs": { "catalog-1": ["P001", "P002", "P003"] },
+        "objects": {
+            "products": { "field_mapping": { "title": "name", "price": "price" } },
+            "campaigns": { "type": "moengage_campaign", "field_mapping": { "name": "name", "status": "status" } },
+            "alerts": "note"
+        }
+    });
+    if history.things.is_some() {
+        more.as_object_mut().unwrap().extend(things.as_object().unwrap().clone());
+    }
+    let object_type = ObjectType {
+        name: "moengage_campaign".to_owned(),
+        attributes: ["name", "status"].map(|key| (key.to_owned(), "text".to_owned())).to_vec(),
+    };
     Setting {
         factor: FACTOR,
         // The test asks for reads of profiles.
         options: json!({ "profile_refresh": "30d", "max_event_age": "10d" }),
-        sync: Value::Object(off.collect()),
-        more: json!({
-            "field_mapping": { "plan": "PLAN", "city": "CITY", "tier": "TIER" },
-            "segment_sync": { "identifier": "uid", "lists": lists },
-            "connector_campaigns": {
-                "user_id": "/user/id", "email": "/user/email", "event": "coupon_sent", "event_id": "/delivery_id",
-                "time": { "from": "/sent_at", "format": "seconds" }
-            },
-            "deletes": { "delete_behavior": "hard", "on": ["ACCOUNT_CLOSED"] },
-            "rules": [{
-                "name": "order",
-                "triggers": [{ "event": "moengage_order_placed" }],
-                "actions": [{ "brevo/send-email": {
-                    "template_id": 101, "params": { "of": "{{ event.n }}" }, "even_if_opted_out": true, "not_after": "10d"
-                } }]
-            }, {
-                "name": "echo",
-                "triggers": [{ "event": "moengage_viewed_product" }],
-                "actions": [{
-                    "brevo/track-event": { "event": "tajo_echo", "properties": { "of": "{{ event.n }}" } }
-                }]
-            }]
-        }),
+        sync: Value::Object(off.chain([campaigns]).collect()),
+        more,
+        brevo: brevo::Options { objects: Some(vec![object_type]), ..brevo::Options::default() },
+        imports_from: history.imports.then_some(FEW),
         ..Setting::default()
     }
 }
 
-use super::sources::LISTS as LISTS_READ_BY_DEFAULT;
+fn rules() -> Value {
+    let whenever = |action: &str, what: Value| {
+        let mut what = what;
+        what["not_after"] = "10d".into();
+        json!({ action: what })
+    };
+    let rule = |name: &str, event: &str, actions: Vec<Value>| json!({ "name": name, "triggers": [{ "event": event }], "actions": actions });
+    let mail = json!({
+        "template_id": 101, "params": { "of": "{{ event.n }}" }, "even_if_opted_out": true
+    });
+    let text = json!({ "content": "Parcel {{ event.n }}", "sender": "ACME", "even_if_opted_out": true });
+    let echo = json!({ "event": "tajo_echo", "properties": { "of": "{{ event.n }}" } });
+    json!([
+        rule("order", "moengage_order_placed", vec![whenever("brevo/send-email", mail)]),
+        rule("parcel", "moengage_parcel_ready", vec![whenever("brevo/send-sms", text)]),
+        rule("echo", "moengage_viewed_product", vec![json!({ "brevo/track-event": echo })]),
+        rule(
+            "call",
+            "moengage_call_wanted",
+            vec![
+                json!({ "brevo/add-note": { "text": "Call {{ event.n }}" } }),
+                json!({ "brevo/create-task": { "name": "Call {{ event.n }}" } })
+            ]
+        )
+    ])
+}
 
 /// Plays a history through every door, and says what Brevo holds in the end.
 pub fn play(history: &History, tamper: Tamper) -> Observed {
-    let mut world = World::with(&setting());
+    let mut world = World::with(&setting(history));
     let proxy = (tamper != Tamper::Nothing).then(|| Proxy::before(&world.brevo, tamper));
     if let Some(proxy) = &proxy {
         world.text = world.text.replace(&world.brevo.url(), &proxy.url);
     }
-    let mut play =
-        Play { history, host: Some(world.serve()), world, begins: Vec::new(), running: BTreeSet::new() };
+    let host = if history.killed { Serving::apart(&mut world) } else { Serving::here(&world) };
+    let mut play = Play { history, host, world, course: Course::default(), running: BTreeSet::new() };
     play.known_before();
     for (phase, steps) in history.plan.iter().enumerate() {
         play.begin(phase);
@@ -83,15 +125,15 @@ pub fn play(history: &History, tamper: Tamper) -> Observed {
         play.rest();
     }
     play.confirm();
-    play.observe()
+    play.host.stop();
+    observe(&play.world, history, play.course)
 }
 
 struct Play<'a> {
     history: &'a History,
     world: World,
-    host: Option<Host>,
-    /// Host time at which each phase begins, in seconds.
-    begins: Vec<i64>,
+    host: Serving,
+    course: Course,
     /// Runs that were asked for.
     running: BTreeSet<String>,
 }
@@ -124,8 +166,9 @@ impl Play<'_> {
             self.history.events.iter().filter(|event| event.at.phase == phase).map(|event| event.at.second);
         let latest = latest.max().unwrap_or(0);
         let now = self.world.now_s();
-        self.begins.push(now + i64::from(phase > 0));
-        while self.world.now_s() <= self.begins[phase] + latest {
+        let begins = now + i64::from(phase > 0);
+        self.course.begins.push(begins);
+        while self.world.now_s() <= begins + latest {
             std::thread::sleep(Duration::from_millis(5));
         }
         if self.history.polls {
@@ -133,14 +176,38 @@ impl Play<'_> {
                 if profile.gone {
                     self.world.moengage.remove_user(&format!("m-{person}"));
                 } else {
-                    self.world.moengage.set_users([user(person, profile)]);
+                    self.world.moengage.set_users([wire::user(person, profile)]);
                 }
             }
+        }
+        if let Some(things) = &self.history.things {
+            self.show(&things[phase]);
         }
         for (day, bytes) in self.files(phase) {
             let key = format!("{FOLDER}/export_day={day}/event_exports_{phase}.json.gz");
             self.world.bucket.put(&key, bytes);
         }
+    }
+
+    fn show(&self, things: &Things) {
+        let row = |(id, (title, price)): (&String, &(String, Option<u64>))| {
+            let mut row = json!({
+                "catalog_id": "catalog-1", "feed_id": "feed-1", "product_id": id, "title": title,
+                "creation_date": "2026-05-10T07:03:00.18Z", "last_updated": "2026-05-10T07:03:00.18Z"
+            });
+            if let Some(price) = price {
+                row["price"] = (*price).into();
+            }
+            row
+        };
+        let moengage = &self.world.moengage;
+        moengage.with_rows(Table::CatalogItems, |rows| *rows = things.products.iter().map(row).collect());
+        let campaign = |(n, (name, status)): (&usize, &(String, &'static str))| Campaign {
+            name: name.clone(),
+            status: (*status).to_owned(),
+            ..Campaign::numbered(*n)
+        };
+        moengage.with_campaigns(|campaigns| *campaigns = things.campaigns.iter().map(campaign).collect());
     }
 
     fn files(&self, phase: usize) -> BTreeMap<String, Vec<u8>> {
@@ -149,7 +216,7 @@ impl Play<'_> {
             if event.at.phase != phase || !event.filed || event.code == Code::Campaign {
                 continue;
             }
-            let at = jiff::Timestamp::from_second(self.second(event)).unwrap();
+            let at = jiff::Timestamp::from_second(self.course.second(event.at)).unwrap();
             let day = at.to_string()[..10].to_owned();
             let line = json!({
                 "app_name": "acme", "db_name": DB_NAME, "export_day": day, "export_hour": "0",
@@ -161,8 +228,8 @@ impl Play<'_> {
         days.into_iter().map(|(day, file)| (day, file.finish().unwrap())).collect()
     }
 
-    fn second(&self, event: &Event) -> i64 {
-        self.begins[event.at.phase] + event.at.second
+    fn streamed(&self, n: usize) -> Value {
+        wire::streamed(self.history, n, self.course.second(self.history.events[n].at))
     }
 
     fn step(&mut self, step: &Step) {
@@ -177,91 +244,68 @@ impl Play<'_> {
                 let key = backfill_key(EXPORTS);
                 self.over(&key);
                 let now = self.world.brevo.now();
-                backfill(&self.store(), (self.begins[0] * 1_000 - 14 * DAY, now + DAY), now);
+                backfill(&self.store(), (self.course.begins[0] * 1_000 - 14 * DAY, now + DAY), now);
                 self.running.insert(key);
             }
-            Step::Poll => {
-                let key = resource_key("users");
-                self.over(&key);
-                sync(&self.store(), "users", self.world.brevo.now());
-                self.running.insert(key);
-            }
+            Step::Poll => self.read("users"),
+            Step::Read(resource) => self.read(resource),
             Step::Campaign(n) => {
-                let event = &self.history.events[*n];
-                let user = match event.names {
-                    Names::Address => json!({ "email": event.email }),
-                    _ => json!({ "id": ext_id(event.person) }),
-                };
-                let body = json!({
-                    "user": user, "delivery_id": format!("delivery-{n}"),
-                    "sent_at": self.second(event)
-                });
+                let event: &Event = &self.history.events[*n];
+                let body = wire::connector_campaign(event, *n, self.course.second(event.at));
                 self.post("connector-campaigns", &body);
             }
-            Step::Chunk(chunk) => self.post("segment-sync", &chunk_body(chunk)),
+            Step::Chunk(chunk) => self.chunk(chunk),
+            Step::Alert(n) => self.alert(*n),
             Step::Trouble(trouble, times, method, seed) => {
                 self.world.brevo.faults().add(rule(*trouble, *times, *method, *seed)).unwrap();
             }
-            Step::Restart => {
-                self.host.take().unwrap().stop();
-                self.host = Some(self.world.serve());
+            Step::Restart => self.host.restart(&self.world),
+            Step::Kill(point) => {
+                let point = point.map(|(name, nth)| format!("{name}:{nth}"));
+                self.host.kill(&self.world, point.as_deref());
             }
             Step::Rest => self.rest(),
             Step::Erase(person) => self.erase(*person),
+            Step::Unsubscribe(person) => self.unsubscribe(*person),
         }
     }
 
-    fn post(&self, surface: &str, body: &Value) {
-        let host = self.host.as_ref().unwrap();
-        let address = host.addresses().iter().find(|address| address.surface == surface).unwrap();
-        let answer = ureq::post(format!("http://{}{}", host.listening().unwrap(), address.path))
-            .header("content-type", "application/json")
-            .header("authorization", "Basic dGFqbzpob29rLXNlY3JldA==") // tajo:hook-secret
-            .send(body.to_string())
-            .unwrap();
-        assert_eq!(answer.status(), 200);
+    fn read(&mut self, resource: &str) {
+        let key = resource_key(resource);
+        self.over(&key);
+        sync(&self.store(), resource, self.world.brevo.now());
+        self.running.insert(key);
     }
 
-    fn streamed(&self, n: usize) -> Value {
-        let event = &self.history.events[n];
-        let person = event.person;
-        let (code, name) = match event.code {
-            Code::View => ("VIEWED_PRODUCT", "Viewed product"),
-            Code::Order => ("ORDER_PLACED", "Order placed"),
-            Code::Open => ("MOE_EMAIL_OPEN", "Email Opened"),
-            Code::Changed => ("PROFILE_CHANGED", "Profile changed"),
-            Code::OptOut => ("MOE_EMAIL_UNSUBSCRIBE", "Email Unsubscribed"),
-            Code::OptIn => ("MAIL_AGAIN", "Email Resubscribed"),
-            Code::Spam => ("MOE_EMAIL_SPAM", "Email Complained"),
-            Code::Bounce | Code::OldBounce => ("MOE_EMAIL_HARD_BOUNCE", "Email Bounced"),
-            Code::Closed => ("ACCOUNT_CLOSED", "Account closed"),
-            Code::Campaign => unreachable!("has a door of its own"),
-        };
-        let mut user = serde_json::Map::new();
-        for (name, value) in &event.attributes {
-            user.insert((*name).to_owned(), value.clone());
-        }
-        if let Some(flag) = event.flag {
-            user.insert("moe_unsubscribe".to_owned(), flag.into());
-        }
-        let id =
-            if event.names == Names::Whole { format!("m-{person}") } else { format!("visitor-{person}") };
-        user.insert("moengage_user_id".to_owned(), id.into());
-        let mut streamed = json!({
-            "event_name": name, "event_code": code, "event_uuid": format!("uuid-{n}"),
-            "event_time": self.second(event), "event_type": "USER_ACTION_EVENT", "event_source": "MOENGAGE",
-            "event_attributes": { "n": format!("echo-{n}") }, "device_attributes": {}
+    fn chunk(&mut self, chunk: &Chunk) {
+        self.post("segment-sync", &wire::chunk_body(chunk));
+    }
+
+    fn post(&mut self, surface: &str, body: &Value) {
+        let body = body.to_string();
+        self.host.deliver(&self.world, surface, |url| {
+            let answer = ureq::post(url)
+                .header("content-type", "application/json")
+                .header("authorization", "Basic dGFqbzpob29rLXNlY3JldA==") // tajo:hook-secret
+                .send(&body);
+            answer.is_ok_and(|answer| answer.status() == 200)
         });
-        if event.names != Names::Visitor {
-            user.insert("u_em".to_owned(), event.email.clone().into());
-            streamed["uid"] = ext_id(person).into();
-            streamed["email_id"] = match event.code {
-                Code::OldBounce => format!("long-ago-{person}@example.com").into(),
-                _ => event.email.clone().into(),
-            };
-        }
-        streamed["user_attributes"] = Value::Object(user);
-        streamed
+    }
+
+    fn alert(&mut self, n: usize) {
+        let alert = Alert {
+            id: format!("85a1b2c3d4e5f6a7b8c9d{n:03}"),
+            name: format!("alert-{n}"),
+            triggered_at: (self.course.begins[0] + n as i64) * 1_000,
+            ..Alert::new(AlertType::CampaignStats)
+        };
+        let moengage = &self.world.moengage;
+        self.host.deliver(&self.world, "alerts", |url| {
+            let alerts = moengage.alerts(AlertTarget::new(url)).unwrap();
+            alerts.send(&alert);
+            assert!(alerts.wait(PATIENCE));
+            alerts.sent()[0].tried.as_ref().unwrap().success
+        });
     }
 
     /// An operator has somebody erased, known or not.
@@ -276,6 +320,17 @@ impl Play<'_> {
         assert_eq!(ordered.len(), 1);
     }
 
+    /// The person clicks, where Brevo has somebody to write to.
+    fn unsubscribe(&mut self, person: usize) {
+        self.rest();
+        let brevo = &self.world.brevo;
+        let Some(email) = brevo.contact_by_ext_id(&ext_id(person)).and_then(|one| one.email) else { return };
+        let at = brevo.now();
+        let seq = brevo.journal().entries().map(|entry| entry.seq).max().unwrap_or(0);
+        assert!(brevo.unsubscribe_at_brevo(&email, at));
+        self.course.clicks.push(Click { person, at, seq });
+    }
+
     fn over(&mut self, key: &str) {
         if !self.running.remove(key) {
             return;
@@ -287,16 +342,29 @@ impl Play<'_> {
                 assert_eq!(run.result.as_deref(), Some("complete"), "{run:?}");
                 return;
             }
-            assert!(Instant::now() < deadline, "not over: {run:?}");
+            assert!(Instant::now() < deadline, "not over: {run:?}\n{}", serving::log(&self.world));
+            self.host.revive(&self.world);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
+    /// Nothing is left to be done by itself.
     fn rest(&mut self) {
         for key in self.running.clone() {
             self.over(&key);
         }
-        self.world.rest();
+        let store = self.store();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (sums, reconciling) = sums(&store);
+            if sums.at_rest() && reconciling == 0 {
+                assert!(sums.agree(), "{sums:?}");
+                return;
+            }
+            assert!(Instant::now() < deadline, "never at rest: {sums:#?}\n{}", serving::log(&self.world));
+            self.host.revive(&self.world);
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// An operator's word about the joins of first runs.
@@ -310,120 +378,4 @@ impl Play<'_> {
         }
         self.rest();
     }
-
-    fn observe(mut self) -> Observed {
-        let letters = self.world.rest().dead_letters;
-        self.host.take().unwrap().stop();
-        let brevo = &self.world.brevo;
-        assert_eq!(brevo.violations(), []);
-        assert_eq!(self.world.moengage.violations(), []);
-        let all = brevo.contacts();
-        let of = |id: i64| all.iter().find(|one| one.id == id).and_then(|one| one.ext_id.clone());
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-        let events = brevo.events().into_iter().map(|event| SeenEvent {
-            key: text(event.properties.get("moengage_event_uuid"))
-                .or_else(|| text(event.properties.get("of")))
-                .unwrap_or_default(),
-            of: event.contact_id.and_then(of),
-            at: event.date.div_euclid(1_000),
-        });
-        let mails = brevo.mails().into_iter().map(|mail| SeenMail {
-            key: text(mail.params.get("of")).unwrap_or_default(),
-            to: mail.recipient,
-        });
-        let members =
-            |list: i64| brevo.list_members(list).into_iter().map(|one| one.ext_id.unwrap_or_default());
-        Observed {
-            events: events.collect(),
-            mails: mails.collect(),
-            lists: brevo
-                .lists()
-                .into_iter()
-                .map(|list| (list.name.clone(), members(list.id).collect()))
-                .collect(),
-            resubscriptions: brevo.resubscriptions(),
-            made_again: made_again(&self.world, self.history),
-            letters,
-            undelivered: undelivered(&self.world),
-            begins: self.begins,
-            contacts: all
-                .into_iter()
-                .map(|one| SeenContact {
-                    ext_id: one.ext_id,
-                    email: one.email,
-                    blocked: one.email_blacklisted,
-                    attributes: one.attributes,
-                })
-                .collect(),
-        }
-    }
-}
-
-/// What did not reach Brevo, by action, state and reason: for whoever looks at a difference.
-fn undelivered(world: &World) -> Vec<String> {
-    let sql = "SELECT name || ' ' || coalesce(code, 'state ' || state), count(*) FROM action WHERE state <> 2
-               GROUP BY 1 ORDER BY 1";
-    let read = |tx: &rusqlite::Transaction<'_>| -> Result<Vec<String>, StoreError> {
-        let mut statement = tx.prepare(sql)?;
-        let rows = statement
-            .query_map([], |row| Ok(format!("{} {}", row.get::<_, i64>(1)?, row.get::<_, String>(0)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    };
-    world.store().read(read).unwrap()
-}
-
-/// Who was made after a deletion of whoever is erased.
-fn made_again(world: &World, history: &History) -> Vec<String> {
-    let Some(erased) = history.erased.map(ext_id) else { return Vec::new() };
-    let journal = world.brevo.journal();
-    let deleted = journal
-        .of("DELETE", "/v3/contacts/{identifier}")
-        .filter(|entry| entry.applied)
-        .map(|entry| entry.seq)
-        .min();
-    let Some(deleted) = deleted else { return Vec::new() };
-    journal
-        .of("POST", "/v3/contacts")
-        .filter(|entry| entry.seq > deleted && entry.applied && entry.body["ext_id"] == erased.as_str())
-        .map(|_| erased.clone())
-        .collect()
-}
-
-fn user(person: usize, profile: &Profile) -> User {
-    let mut attributes = serde_json::Map::new();
-    for (name, value) in &profile.attributes {
-        attributes.insert((*name).to_owned(), value.clone());
-    }
-    attributes.insert("u_em".to_owned(), profile.email.clone().into());
-    if let Some(flag) = profile.flag {
-        attributes.insert("moe_unsubscribe".to_owned(), flag.into());
-    }
-    if profile.bounced {
-        attributes.insert("moe_hard_bounce".to_owned(), true.into());
-    }
-    if profile.complained {
-        attributes.insert("moe_spam".to_owned(), true.into());
-    }
-    User { id: format!("m-{person}"), customer_id: Some(ext_id(person)), attributes }
-}
-
-fn chunk_body(chunk: &Chunk) -> Value {
-    let rows = |wanted: bool| -> Vec<Value> {
-        let of = chunk.rows.iter().filter(|(_, member, _)| *member == wanted);
-        of.map(|(person, _, row)| {
-            let id = (*row == Row::Both).then(|| ext_id(*person));
-            let moengage_id =
-                if *row == Row::VisitorId { format!("visitor-{person}") } else { format!("m-{person}") };
-            json!({ "moengage_distinct_id": moengage_id, "partner_user_id": id })
-        })
-        .collect()
-    };
-    json!({
-        "type": "segment_sync", "pagination": { "total_pages": 2, "page_count": chunk.part + 1 },
-        "data": {
-            "moengage_sync_id": LISTS[chunk.list].0, "moengage_sync_name": LISTS[chunk.list].1,
-            "moengage_execution_id": format!("execution-{}", chunk.execution), "moengage_integration_id": "i",
-            "add_users": rows(true), "remove_users": rows(false)
-        }
-    })
 }

@@ -65,6 +65,10 @@ pub struct Setting {
     pub more: Value,
     /// Whether MoEngage's stand-in keeps whole exchanges.
     pub record_exchanges: bool,
+    /// The account at Brevo, but for its clock.
+    pub brevo: brevo::Options,
+    /// Under `brevo.imports_from`.
+    pub imports_from: Option<usize>,
 }
 
 impl Default for Setting {
@@ -76,6 +80,8 @@ impl Default for Setting {
             storage: Storage::S3 { region: REGION.into() },
             more: json!({}),
             record_exchanges: false,
+            brevo: brevo::Options::default(),
+            imports_from: None,
         }
     }
 }
@@ -97,7 +103,7 @@ impl World {
 
     pub fn with(setting: &Setting) -> Self {
         let scale = Scale::from_now(setting.factor);
-        let brevo = Checked::start(brevo::Options { scale, ..brevo::Options::default() });
+        let brevo = Checked::start(brevo::Options { scale, ..setting.brevo.clone() });
         let record_exchanges = setting.record_exchanges;
         let options =
             moengage::Options { scale, campaigns: 0, record_exchanges, ..moengage::Options::default() };
@@ -130,7 +136,8 @@ impl World {
                 "name": "shop",
                 "brevo": {
                     "account": "shop", "api_key": "${BREVO}",
-                    "base_url": format!("{}/v3", brevo.url()), "create_attributes": true
+                    "base_url": format!("{}/v3", brevo.url()), "create_attributes": true,
+                    "imports_from": setting.imports_from
                 },
                 "connectors": { "moengage": connector }
             }]
