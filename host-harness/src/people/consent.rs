@@ -329,7 +329,17 @@ impl Consents {
 
     /// What a person said, and what was said under their addresses alone.
     fn own(&mut self, tx: &Transaction<'_>, person: i64, channel: Channel) -> Result<Known, StoreError> {
-        let mut own = self.entry(tx, person, channel)?.known;
+        let said = self.entry(tx, person, channel)?.known;
+        self.with_mailboxes(tx, person, channel, said)
+    }
+
+    fn with_mailboxes(
+        &mut self,
+        tx: &Transaction<'_>,
+        person: i64,
+        channel: Channel,
+        mut own: Known,
+    ) -> Result<Known, StoreError> {
         if !self.any_mailbox(tx)? {
             return Ok(own);
         }
@@ -409,7 +419,10 @@ impl Consents {
         if after == before {
             return Ok(Merged { changed: false, calls_for_action: false, released: 0 });
         }
-        if before.view().blocked() != after.view().blocked() {
+        // Their own word may have turned, also about what was said under their address alone.
+        let own_before = self.with_mailboxes(tx, person, channel, before)?;
+        let own_after = self.with_mailboxes(tx, person, channel, after)?;
+        if own_before.view().blocked() != own_after.view().blocked() {
             self.watch_others(tx, PersonId(person), channel)?;
         }
         self.entry(tx, person, channel)?.known = after;

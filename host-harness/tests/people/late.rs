@@ -109,7 +109,7 @@ fn an_opt_in_lifts_the_block_that_came_over_with_a_contact() {
 #[test]
 fn a_contact_that_somebody_else_blocked_is_taken_over_as_it_is() {
     let stage = Stage::new();
-    let body = json!({ "email": "home0@example.com", "emailBlacklisted": true, "updateEnabled": false });
+    let body = json!({ "email": "home0@example.com", "emailBlacklisted": true, "attributes": {}, "updateEnabled": false });
     ureq::post(format!("{}/v3/contacts", stage.brevo.url()))
         .header("api-key", stage.brevo.api_key())
         .header("content-type", "application/json")
