@@ -70,8 +70,7 @@ impl StartError {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Store(StoreError::Locked(_)) => "store-in-use",
-            Self::Store(_) => "store-failed",
+            Self::Store(error) => error.code(),
             Self::Connector(error) => error.code(),
             Self::Settings { .. } => "settings-refused",
             Self::Guest(..) => "connector-broke",
@@ -85,7 +84,8 @@ impl StartError {
     /// What to do.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Store(_) | Self::Io(..) => "Look at the data directory of the host and at its disk.".into(),
+            Self::Store(error) => error.remedy().into(),
+            Self::Io(..) => "Look at the data directory of the host and at its disk.".into(),
             Self::Connector(error) => error.remedy(),
             Self::Settings { .. } => "Correct the settings; `harness check` tells the same.".into(),
             Self::Guest(..) => "Send the settings to the connector's author.".into(),

@@ -10,6 +10,7 @@ use super::work::Work;
 use crate::brevo::contacts::{self, Change, Contact, Name};
 use crate::registry::{Channel, ConsentBasis, ConsentStatus, SetConsent};
 use crate::store::dead_letters::Actor;
+use crate::store::doubt;
 use crate::store::outbox::State;
 use crate::world::Millis;
 
@@ -83,6 +84,9 @@ impl Delivery {
             work.no_block(channel);
             return Ok(End::Over(State::Deduplicated, "not-blocked"));
         }
+        if self.store.read(|tx| doubt::covers(tx, opted_in_at))? {
+            return Ok(End::Stopped(State::Parked, opt_in_in_doubt()));
+        }
         let view = work.consent(channel);
         if !view.opt_in_outweighs(opted_in_at) {
             return Ok(End::Over(State::Superseded, "newer-opt-out"));
@@ -153,6 +157,16 @@ fn suppressed() -> Letter {
         actor: Actor::Operator,
         message: "The person opted in again, but the address bounced or complained; the block stays.",
         remedy: "Check the address; lift the block at Brevo by hand if it is right again.",
+        about: None,
+    }
+}
+
+fn opt_in_in_doubt() -> Letter {
+    Letter {
+        code: "opt-in-in-doubt",
+        actor: Actor::Operator,
+        message: "The person opted in before the store was restored; an opt-out that came later may be lost.",
+        remedy: "Ask the source or the person, and lift the block at Brevo by hand if they agree.",
         about: None,
     }
 }

@@ -145,6 +145,9 @@ impl Pipeline {
     /// Does one due unit of any kind: requeued records first, then webhooks, then pages, which take
     /// turns with states that are mapped again.
     pub fn step(&self) -> Result<Step, StoreError> {
+        if self.store.in_doubt()? {
+            return Ok(Step::Idle(None));
+        }
         if self.requeued_step()? == Step::Worked {
             return Ok(Step::Worked);
         }

@@ -5,8 +5,13 @@
 //! stand in `schema-1.sql` and the steps after it.
 
 pub mod acceptance;
+pub mod backup;
 pub mod batches;
+mod check;
 pub mod dead_letters;
+pub mod doubt;
+mod error;
+pub(crate) mod generation;
 pub mod imports;
 pub mod installations;
 pub mod jobs;
@@ -21,49 +26,16 @@ pub mod runs;
 pub mod storage;
 pub mod tallies;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
-/// What can go wrong with the store. All of it is the operator's.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// SQLite said no.
-    #[error("the store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// A stored value is not what this version writes.
-    #[error("the store holds something unreadable in {0}")]
-    Unreadable(&'static str),
-    /// The file is newer than this program.
-    #[error(
-        "the store has schema {found}, this program knows {known}; run a newer program or restore a backup"
-    )]
-    Newer {
-        /// In the file.
-        found: i64,
-        /// In the program.
-        known: i64,
-    },
-    /// Another host has the file open.
-    #[error("another host is using {0}; stop it first")]
-    Locked(PathBuf),
-    /// The directory or lock file can't be made.
-    #[error("{0}: {1}")]
-    Io(PathBuf, std::io::Error),
-    /// A webhook could not be made durable; the sender must try again.
-    #[error("the journal could not be written: {0}")]
-    Append(String),
-    /// A unit would take its installation over the quota of plugin storage.
-    #[error("the connector's storage is full (256 MiB)")]
-    StorageQuota,
-    /// What a transaction read changed before it could commit; run it again.
-    #[error("a concurrent change; run the unit again")]
-    Conflict,
-}
+pub use error::StoreError;
 
 /// First 16 bytes of a SHA-256 over length-prefixed parts, so that no two lists of parts collide.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,7 +88,9 @@ pub struct Store {
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     path: PathBuf,
-    _lock: Option<std::fs::File>,
+    /// It may be in doubt; once it isn't, it doesn't come into doubt while it is open.
+    doubt: AtomicBool,
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -125,20 +99,49 @@ impl Store {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(|e| StoreError::Io(directory.into(), e))?;
         }
-        let lock_path = path.with_extension("lock");
-        let lock = std::fs::File::create(&lock_path).map_err(|e| StoreError::Io(lock_path.clone(), e))?;
-        lock.try_lock().map_err(|_| StoreError::Locked(path.into()))?;
+        let lock = Self::lock(path)?;
+        generation::refuse_without_store(path)?;
         let mut writer = Connection::open(path)?;
         configure(&writer)?;
         writer.pragma_update(None, "cache_size", -WRITER_CACHE)?;
         writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
+        let is_new = check::is_new(&writer)?;
+        if !is_new {
+            check::sound(&writer)?;
+        }
         migrate(&mut writer)?;
+        generation::take(&mut writer, path, is_new)?;
+        Self::on(writer, path, Some(lock))
+    }
+
+    fn on(mut writer: Connection, path: &Path, lock: Option<File>) -> Result<Self, StoreError> {
+        let doubt = doubt::of(&writer.transaction()?)?.is_some();
         Ok(Self {
             writer: Mutex::new(writer),
             readers: Mutex::new(Vec::new()),
             path: path.into(),
-            _lock: Some(lock),
+            doubt: AtomicBool::new(doubt),
+            _lock: lock,
         })
+    }
+
+    /// Takes the file for this process alone, as long as what is returned lives. The lock belongs to the
+    /// open file, so a process that is stopped and goes on has it still.
+    fn lock(path: &Path) -> Result<File, StoreError> {
+        let lock_path = path.with_extension("lock");
+        let lock = File::create(&lock_path).map_err(|e| StoreError::Io(lock_path, e))?;
+        lock.try_lock().map_err(|_| StoreError::Locked(path.into()))?;
+        Ok(lock)
+    }
+
+    /// True as long as nobody has confirmed a store that was restored or replaced.
+    pub fn in_doubt(&self) -> Result<bool, StoreError> {
+        if !self.doubt.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        let doubt = self.read::<_, StoreError>(doubt::of)?.is_some();
+        self.doubt.store(doubt, Ordering::SeqCst);
+        Ok(doubt)
     }
 
     /// True where a host has the file open.
@@ -158,12 +161,7 @@ impl Store {
         if found != known {
             return Err(StoreError::Newer { found, known });
         }
-        Ok(Self {
-            writer: Mutex::new(writer),
-            readers: Mutex::new(Vec::new()),
-            path: path.into(),
-            _lock: None,
-        })
+        Self::on(writer, path, None)
     }
 
     /// The file.
@@ -265,10 +263,6 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = STEPS.len() as i64;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
     for (step, sql) in STEPS.iter().enumerate().skip(found as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
