@@ -22,7 +22,7 @@ use crate::contract::Problem;
 use crate::intake::Intake;
 use crate::pipeline::Pipeline;
 use crate::secrets::LiveSecrets;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 pub use units::Units;
 
@@ -116,6 +116,7 @@ pub struct Host {
     addresses: Vec<WebhookAddress>,
     secrets: Vec<Arc<LiveSecrets>>,
     pipeline: Arc<Pipeline>,
+    store: Arc<Store>,
 }
 
 impl Host {
@@ -130,6 +131,7 @@ impl Host {
             addresses,
             secrets: parts.secrets,
             pipeline: parts.pipeline,
+            store: parts.store,
         })
     }
 
@@ -143,6 +145,12 @@ impl Host {
     /// Where webhooks come in.
     pub fn listening(&self) -> Option<SocketAddr> {
         self.intake.as_ref().map(Intake::address)
+    }
+
+    /// Why the host has ended its work by itself, if it has: it can't go on with its store, and webhooks
+    /// are refused. Stop it, and start it anew.
+    pub fn lost(&self) -> Option<StoreError> {
+        self.store.lost().map(StoreError::Lost)
     }
 
     /// Every webhook address.

@@ -88,6 +88,9 @@ impl Command {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
+    // A limit on the size of files is an error like a full disk, and no reason to die.
+    // SAFETY: no thread runs yet, and ignoring has no preconditions.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     if command.only_prints() {
         // `harness status | head` ends quietly instead of in a panic of `println!`.
         // SAFETY: no thread runs yet, and the default action has no preconditions.

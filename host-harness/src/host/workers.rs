@@ -153,9 +153,11 @@ fn until(
                     stop.wait(LOOK_AGAIN);
                 }
             }
+            Err(StoreError::Lost(_)) => return, // it was said why
             Err(error) => {
                 broken = true;
-                tracing::error!(thread = name, %error, "the store failed; trying again");
+                let (code, remedy) = (error.code(), error.remedy());
+                tracing::error!(thread = name, code, %error, remedy, "the store failed; trying again");
                 stop.wait(AFTER_ERROR);
             }
         }

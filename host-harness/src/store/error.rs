@@ -1,6 +1,13 @@
 //! What can go wrong with the store, and what to do about it.
 
+use std::ffi::c_int;
 use std::path::PathBuf;
+
+use rusqlite::ffi;
+
+/// Code of a store whose sync failed. The system may take what it could not write for written, so
+/// whether it is on the disk can't be found out by syncing again.
+pub(super) const SYNC_FAILED: &str = "store-sync-failed";
 
 /// What can go wrong with the store. All of it is the operator's.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +35,13 @@ pub enum StoreError {
     /// A check of the whole file found something.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// Part of what was written may not be on the disk, or the file is damaged: nothing more is done
+    /// with it. The code says which.
+    #[error("the store is not used any more ({0})")]
+    Lost(&'static str),
+    /// The directory lies on a file system of the network, whose locks and syncs can't be relied on.
+    #[error("{0} lies on a network file system ({1})")]
+    Network(PathBuf, &'static str),
     /// Another host has the file open.
     #[error("another host is using {0}; stop it first")]
     Locked(PathBuf),
@@ -62,6 +76,8 @@ impl StoreError {
         match self {
             Self::Sqlite(error) => of_sqlite(error),
             Self::Newer { .. } => "store-newer",
+            Self::Lost(code) => code,
+            Self::Network(..) => "store-on-network",
             Self::Foreign => "store-foreign",
             Self::Corrupt(_) => "store-corrupt",
             Self::Locked(_) => "store-in-use",
@@ -82,6 +98,10 @@ impl StoreError {
             "store-corrupt" => {
                 "Look at the disk, then put the newest backup back with `harness restore`. The file itself is not changed."
             }
+            SYNC_FAILED => {
+                "Look at the disk, then start the host again: it looks at the whole file first. What was acknowledged and is lost has to be sent again by its source."
+            }
+            "store-on-network" => "Put host.data_dir on a disk of this machine.",
             "store-foreign" => "Give the host a data directory of its own, or put the right file back.",
             "store-newer" => "Run the version of the program that wrote it, or a newer one.",
             "store-in-use" => "Stop the other host, or give this one a data directory of its own.",
@@ -100,7 +120,17 @@ fn of_sqlite(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(Code::DiskFull) => "store-disk-full",
         Some(Code::SystemIoFailure) => "store-io",
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => "store-corrupt",
+        Some(Code::DatabaseCorrupt) => "store-corrupt",
+        Some(Code::NotADatabase) => "store-foreign",
         _ => "store-failed",
+    }
+}
+
+/// Code of what ends the use of the file, by SQLite's own extended code.
+pub(super) fn fatal(extended: c_int) -> Option<&'static str> {
+    match extended {
+        ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC => Some(SYNC_FAILED),
+        _ if matches!(extended & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => Some("store-corrupt"),
+        _ => None,
     }
 }

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod lists;
 pub mod outbox;
 pub mod pauses;
+mod place;
 mod rates;
 pub mod remaps;
 pub mod retention;
@@ -26,12 +27,15 @@ pub mod runs;
 pub mod storage;
 pub mod tallies;
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::config::DbConfig;
+use rusqlite::ffi;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
@@ -85,11 +89,16 @@ const STEPS: &[&str] = &[
 
 /// The host's file.
 pub struct Store {
-    writer: Mutex<Connection>,
+    // Closed first: whoever closes last copies the log.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
     path: PathBuf,
     /// It may be in doubt; once it isn't, it doesn't come into doubt while it is open.
     doubt: AtomicBool,
+    /// Why nothing is done with the file any more.
+    lost: OnceLock<&'static str>,
+    /// Pages in the log after the last transaction.
+    log: Arc<AtomicI64>,
     _lock: Option<File>,
 }
 
@@ -99,13 +108,13 @@ impl Store {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(|e| StoreError::Io(directory.into(), e))?;
         }
+        place::refuse_network(path)?;
         let lock = Self::lock(path)?;
         generation::refuse_without_store(path)?;
         let mut writer = Connection::open(path)?;
+        let is_new = check::is_new(&writer)?;
         configure(&writer)?;
         writer.pragma_update(None, "cache_size", -WRITER_CACHE)?;
-        writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
-        let is_new = check::is_new(&writer)?;
         if !is_new {
             check::sound(&writer)?;
         }
@@ -116,11 +125,19 @@ impl Store {
 
     fn on(mut writer: Connection, path: &Path, lock: Option<File>) -> Result<Self, StoreError> {
         let doubt = doubt::of(&writer.transaction()?)?.is_some();
+        let log = Arc::new(AtomicI64::new(0));
+        let pages = log.clone();
+        writer.wal_hook(Some(move |_: &mut Wal, now: c_int| {
+            pages.store(now.into(), Ordering::SeqCst);
+            Ok(())
+        }))?;
         Ok(Self {
             writer: Mutex::new(writer),
             readers: Mutex::new(Vec::new()),
             path: path.into(),
             doubt: AtomicBool::new(doubt),
+            lost: OnceLock::new(),
+            log,
             _lock: lock,
         })
     }
@@ -169,12 +186,23 @@ impl Store {
         &self.path
     }
 
+    /// Why nothing is done with the file any more: a sync failed, or the file is damaged. Only
+    /// opening it anew helps, which looks at all of it.
+    pub fn lost(&self) -> Option<&'static str> {
+        self.lost.get().copied()
+    }
+
+    /// Pages that are in the log and perhaps not yet in the file.
+    pub fn log_pages(&self) -> i64 {
+        self.log.load(Ordering::SeqCst)
+    }
+
     /// Runs one transaction. It is durable when this returns `Ok`, and undone otherwise.
     pub fn write<T, E: From<StoreError>>(
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        transact(&mut self.lock_writer(), body)
+        self.transact(&mut self.lock_writer(), body)
     }
 
     /// Runs one transaction without waiting for the disk: it survives the end of this process as
@@ -196,7 +224,7 @@ impl Store {
         }
         let mut unsynced = Unsynced(self.lock_writer());
         unsynced.0.pragma_update(None, "synchronous", "NORMAL").map_err(StoreError::from)?;
-        transact(&mut unsynced.0, body)
+        self.transact(&mut unsynced.0, body)
     }
 
     /// Runs a read on a consistent snapshot, without waiting for writers.
@@ -204,13 +232,106 @@ impl Store {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.usable()?;
         let mut connection = self.take_reader()?;
         let result = (|| {
             let transaction = connection.transaction().map_err(StoreError::from)?;
-            body(&transaction)
+            let value = body(&transaction);
+            if value.is_err() {
+                self.note(&transaction);
+            }
+            value
         })();
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         result
+    }
+
+    fn transact<T, E: From<StoreError>>(
+        &self,
+        connection: &mut Connection,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.usable()?;
+        let result = self.attempt(connection, body);
+        self.checkpoint(connection);
+        if self.lost().is_some() {
+            // Closing must not sync again either. It can't fail: it sets a flag of the connection.
+            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+        result
+    }
+
+    fn attempt<T, E: From<StoreError>>(
+        &self,
+        connection: &mut Connection,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(|error| self.noted(error))?;
+        let value = match body(&transaction) {
+            Ok(value) => value,
+            Err(error) => {
+                self.note(&transaction);
+                return Err(error);
+            }
+        };
+        transaction.commit().map_err(|error| self.noted(error))?;
+        Ok(value)
+    }
+
+    fn usable(&self) -> Result<(), StoreError> {
+        self.lost().map_or(Ok(()), |code| Err(StoreError::Lost(code)))
+    }
+
+    /// What the last call on a connection came to, where it failed: it may end the use of the file.
+    fn note(&self, connection: &Connection) {
+        // SAFETY: the connection is open, and this thread alone uses it.
+        let extended = unsafe { ffi::sqlite3_extended_errcode(connection.handle()) };
+        self.note_code(extended);
+    }
+
+    fn note_code(&self, extended: c_int) {
+        if let Some(code) = error::fatal(extended)
+            && self.lost.set(code).is_ok()
+        {
+            tracing::error!(code, remedy = StoreError::Lost(code).remedy(), "the store is not used any more");
+        }
+    }
+
+    fn noted(&self, error: rusqlite::Error) -> StoreError {
+        if let Some(sqlite) = error.sqlite_error() {
+            self.note_code(sqlite.extended_code);
+        }
+        error.into()
+    }
+
+    /// Copies the log into the file once it is long. SQLite would do it by itself, and say nothing of a
+    /// sync that failed.
+    fn checkpoint(&self, connection: &Connection) {
+        let pages = self.log_pages();
+        if pages < CHECKPOINT || self.lost().is_some() {
+            return;
+        }
+        let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(2));
+        match copied {
+            Ok(copied) if copied < pages && pages >= LONG_LOG => {
+                // A reader holds it up. Once for each time that it has become so much longer.
+                if pages % LONG_LOG < CHECKPOINT {
+                    let remedy = "Find the process that reads the store for so long, for instance a backup, and end it.";
+                    tracing::error!(
+                        code = "store-log-long",
+                        pages,
+                        remedy,
+                        "the log of the store can't be copied"
+                    );
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = self.noted(error);
+                tracing::error!(code = error.code(), %error, remedy = error.remedy(), "the log of the store can't be copied");
+            }
+        }
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Connection> {
@@ -225,19 +346,9 @@ impl Store {
         let reader = Connection::open(&self.path)?;
         configure(&reader)?;
         reader.pragma_update(None, "query_only", true)?;
+        reader.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         Ok(reader)
     }
-}
-
-fn transact<T, E: From<StoreError>>(
-    connection: &mut Connection,
-    body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
-) -> Result<T, E> {
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-    let value = body(&transaction)?;
-    transaction.commit().map_err(StoreError::from)?;
-    Ok(value)
 }
 
 /// Pages of the file that the writing connection keeps in memory, in KiB. Ledgers are written at
@@ -248,11 +359,16 @@ const WRITER_CACHE: i64 = 16 * 1024;
 /// changed again and again is copied only once.
 const CHECKPOINT: i64 = 8_192;
 
+/// Pages in the log from which on an operator is told that it is not copied; 256 MiB.
+const LONG_LOG: i64 = 65_536;
+
 fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "mmap_size", 0)?;
+    // The writer copies the log by itself, and looks at what comes of it.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // Plans don't depend on the values that are bound. Without this, statements whose values the
     // planner would like to see are parsed and planned anew at every use.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

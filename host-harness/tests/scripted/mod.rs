@@ -27,6 +27,10 @@ pub const HOUR: Millis = 3_600_000;
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
+    pub fn now_is(&self) -> Millis {
+        self.0.load(Ordering::SeqCst)
+    }
+
     pub fn advance(&self, by: Millis) {
         self.0.fetch_add(by, Ordering::SeqCst);
     }
