@@ -6,9 +6,11 @@
 //! | `units` | run and commit units of work |
 //! | `delivery` | one account's actions, in lanes |
 //! | `secrets` | see which files of secrets changed |
+//! | `clock` | remember what time it is |
 //! | `housekeeping` | prune what retention lets go |
 
 pub(crate) mod assembly;
+mod budget;
 mod units;
 pub(crate) mod workers;
 
@@ -61,6 +63,22 @@ pub enum StartError {
     /// The listener.
     #[error("webhooks can't be listened for at {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
+    /// The process may not open as many files as it may need.
+    #[error("this process may open {have} files, and may need {need}")]
+    TooFewFiles {
+        /// May be opened.
+        have: u64,
+        /// May be needed.
+        need: u64,
+    },
+    /// The process may not have as much memory as it may need.
+    #[error("this process may have {} MiB of memory, and may need {}", have >> 20, need >> 20)]
+    TooLittleMemory {
+        /// Bytes that it may have.
+        have: u64,
+        /// Bytes that it may need.
+        need: u64,
+    },
     /// A thread or a directory.
     #[error("{0}: {1}")]
     Io(&'static str, std::io::Error),
@@ -77,6 +95,8 @@ impl StartError {
             Self::UnknownConnector(..) => "unknown-connector",
             Self::AccountConflict(_) => "conflicting-destination",
             Self::Listen(..) => "not-listening",
+            Self::TooFewFiles { .. } => "too-few-files",
+            Self::TooLittleMemory { .. } => "too-little-memory",
             Self::Io(..) => "not-started",
         }
     }
@@ -85,6 +105,8 @@ impl StartError {
     pub fn remedy(&self) -> String {
         match self {
             Self::Store(error) => error.remedy().into(),
+            Self::TooFewFiles { .. } => "Raise the hard limit of open files (ulimit -n, LimitNOFILE).".into(),
+            Self::TooLittleMemory { .. } => "Give the machine or its control group more memory.".into(),
             Self::Io(..) => "Look at the data directory of the host and at its disk.".into(),
             Self::Connector(error) => error.remedy(),
             Self::Settings { .. } => "Correct the settings; `harness check` tells the same.".into(),
@@ -122,6 +144,7 @@ pub struct Host {
 impl Host {
     /// Opens the store, loads the connectors, installs every tenant, and starts to work.
     pub fn start(config: &HostConfig, connectors: &[Connector]) -> Result<Self, StartError> {
+        budget::check()?;
         let parts = assembly::assemble(config, connectors)?;
         let workers = workers::start(&parts)?;
         let (intake, addresses) = assembly::listen(config, &parts)?;

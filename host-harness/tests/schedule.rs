@@ -3,17 +3,18 @@
 
 mod scripted;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use host_harness::contract::{Next, RunEnd, schedule};
+use host_harness::brevo::windows::Family;
+use host_harness::contract::{Failure, FailureKind, Next, RunEnd, schedule};
 use host_harness::operate::dead_letters;
 use host_harness::pipeline::Step;
 use host_harness::store::outbox::State;
-use host_harness::store::{StoreError, journal};
-use host_harness::unit::{Outcome, Work};
+use host_harness::store::{StoreError, clock, journal};
+use host_harness::unit::{Outcome, UnitError, Work};
 use scripted::{HOUR, START, TestHost};
 
 const DAY: i64 = 24 * HOUR;
@@ -192,10 +193,101 @@ fn h18_dead_letters_that_are_replayed_twice_at_once_arrive_once_under_their_old_
         }
     });
     assert_eq!(requeued.load(Ordering::SeqCst), 30, "each once");
+    // A replay has no way around the windows: five a minute, and none in a batch.
+    let policy = host_harness::delivery::Policy { batch_min: 1_000, ..Default::default() };
+    let limits = BTreeMap::from([(Family::Events, vec![(5, 60)])]);
+    let delivery = scripted::delivery_within(&host, &brevo, policy, limits);
+    let begun = host.clock.now_is();
     scripted::deliver_all(&host, &delivery);
+    assert!(host.clock.now_is() - begun >= 5 * MINUTE, "{} ms", host.clock.now_is() - begun);
     let arrived = brevo.events_by_property("key");
     assert_eq!((arrived.len(), arrived.values().max()), (30, Some(&1)));
     assert_eq!(effects(), before);
     let ends = host.actions();
     assert!(ends.iter().filter(|end| end.0 == "brevo/track-event").all(|end| end.1 == State::Delivered));
+}
+
+/// What is due, and in how long.
+fn waits(host: &TestHost) -> Vec<i64> {
+    let now = host.clock.now_is();
+    host.store
+        .read::<_, StoreError>(|tx| {
+            let mut rows = tx.prepare(
+                "SELECT due_at FROM journal WHERE state = 0 UNION ALL SELECT due_at FROM job
+                 UNION ALL SELECT due_at FROM action WHERE state IN (0, 9)",
+            )?;
+            let rows = rows.query_map([], |row| Ok(row.get::<_, i64>(0)? - now))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .unwrap()
+}
+
+fn start(host: &TestHost) -> Option<i64> {
+    host.store.write(|tx| clock::resume(tx, host.clock.now_is())).unwrap()
+}
+
+#[test]
+fn n27_a_clock_that_was_set_back_or_forward_between_two_runs_neither_stalls_nor_repeats_anything() {
+    let host = TestHost::new();
+    assert_eq!(start(&host), None);
+    let who = scripted::person("ann");
+    host.deliver(vec![scripted::event("a", &who, Some(START), START)]);
+    // A webhook that is tried again in a while, and a page that is due in an hour.
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (counted, passing) = (runs.clone(), Arc::new(AtomicUsize::new(0)));
+    let fails = passing.clone();
+    host.script(move |unit, _| match unit.work {
+        Work::Page(_) => {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Ok(done())
+        }
+        _ if fails.fetch_add(1, Ordering::SeqCst) == 0 => Err(UnitError::Failure(Failure {
+            kind: FailureKind::Transient,
+            code: "passing".into(),
+            message: "not now".into(),
+        })),
+        _ => Ok(Outcome::default()),
+    });
+    host.append();
+    host.make_due();
+    host.settle();
+    host.store.write::<_, StoreError>(|tx| clock::seen(tx, host.clock.now_is())).unwrap();
+    let before = waits(&host);
+    assert_eq!(before.len(), 3, "{before:?}");
+
+    // The machine had been a year ahead, and is set right.
+    host.clock.advance(-365 * DAY);
+    assert_eq!(start(&host), Some(365 * DAY));
+    assert_eq!(waits(&host), before.iter().map(|wait| (*wait).max(0)).collect::<Vec<_>>());
+    assert_eq!(start(&host), None, "it is moved once");
+    host.clock.advance(MINUTE);
+    host.settle();
+    assert_eq!(passing.load(Ordering::SeqCst), 2, "the webhook was tried again");
+    assert_eq!(runs.load(Ordering::SeqCst), 1, "the page not before its time");
+    host.clock.advance(2 * HOUR);
+    host.settle();
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+
+    // A year ahead: like having been off, and done once.
+    host.clock.advance(365 * DAY);
+    assert_eq!(start(&host), None);
+    host.settle();
+    assert_eq!(runs.load(Ordering::SeqCst), 3, "what was missed is one run");
+    // A few seconds are set right all the time.
+    host.clock.advance(-20_000);
+    assert_eq!(start(&host), None);
+    host.assert_sums();
+}
+
+#[test]
+fn n27_within_one_run_the_hosts_clock_only_goes_on() {
+    use host_harness::world::{Clock as _, SystemClock, TimeScale};
+    // It is read from the system once, and counts on with a clock that nobody can set.
+    let clock = SystemClock::new(TimeScale { epoch: START, factor: 1_000.0 });
+    let mut last = clock.now();
+    for _ in 0..2_000 {
+        let now = clock.now();
+        assert!(now >= last);
+        last = now;
+    }
 }

@@ -27,7 +27,7 @@ use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
 use crate::secrets::{LiveSecrets, SecretSource};
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
 use crate::store::journal::GroupCommit;
-use crate::store::{Store, StoreError, doubt, jobs};
+use crate::store::{Store, StoreError, clock, doubt, jobs};
 use crate::world::{Millis, SystemClock, SystemRandom, Transport, World};
 
 /// Bytes of inflated vendors' files that are kept for each installation.
@@ -104,6 +104,10 @@ pub(crate) fn assemble_for(
         return Err(StoreError::InDoubt.into());
     }
     enter_doubt(&store, world.now())?;
+    if let Some(back) = store.write(|tx| clock::resume(tx, world.now()))? {
+        let remedy = "Look at the clock of the machine; what was due is due as if nothing had happened.";
+        tracing::warn!(code = "clock-set-back", milliseconds = back, remedy, "the clock was set back");
+    }
     let cache = Some(super::code_cache(&config.data_dir));
     let plugins = Plugins::load(connectors, RuntimeOptions { cache, ..RuntimeOptions::default() })?;
 

@@ -8,6 +8,7 @@ pub mod acceptance;
 pub mod backup;
 pub mod batches;
 mod check;
+pub mod clock;
 pub mod dead_letters;
 pub mod doubt;
 mod error;

@@ -108,6 +108,20 @@ tenants:
         self.command().args(args).stdin(Stdio::null()).output().unwrap().into()
     }
 
+    /// Runs it by another program, in the same environment.
+    pub fn run_by(&self, line: &[&str], config: &std::path::Path) -> Done {
+        let own = self.command();
+        let mut command = Command::new(line[0]);
+        command.args(&line[1..]).arg(config).stdin(Stdio::null());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.output().unwrap().into()
+    }
+
     /// Runs a command with `--config` and these arguments.
     pub fn with_config(&self, args: &[&str]) -> Done {
         let config = self.config();

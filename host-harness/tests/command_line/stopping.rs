@@ -25,6 +25,45 @@ fn signal(serving: &Serving, signal: libc::c_int) {
     assert_eq!(unsafe { libc::kill(serving.id() as libc::pid_t, signal) }, 0);
 }
 
+fn limit(serving: &Serving, what: libc::__rlimit_resource_t, soft: u64, hard: u64) {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: the limit is read only, and what was before is not asked for.
+    let set = unsafe { libc::prlimit(serving.id() as libc::pid_t, what, &limit, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn h14_too_few_open_files_are_refused_at_the_start_and_later_on_cost_connections_only() {
+    let bench = Bench::new();
+    let harness = env!("CARGO_BIN_EXE_harness");
+    let few = bench.run_by(
+        &["sh", "-c", "ulimit -n 300 && exec \"$0\" \"$@\"", harness, "serve", "--config"],
+        &bench.config(),
+    );
+    assert!(few.code == 2 && few.err.contains("too-few-files"), "{} {}", few.code, few.err);
+    assert!(few.err.contains("LimitNOFILE"), "{}", few.err);
+
+    let serving = bench.serve();
+    let sent = batch(&[event("e1", "ann@example.com", now_s())]);
+    assert_eq!(serving.post(&sent, &secret()), 200);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", serving.id())).unwrap().count() as u64;
+    limit(&serving, libc::RLIMIT_NOFILE, open + 8, open + 8);
+    // More connections than it may have files: they wait, and nobody dies.
+    let idle: Vec<_> = (0..60).map(|_| std::net::TcpStream::connect(&serving.address).unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    drop(idle);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let again = batch(&[event("e2", "ann@example.com", now_s())]);
+    while serving.try_post(&again, &secret()) != Some(200) {
+        assert!(Instant::now() < deadline, "{}", bench.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(bench.log().contains("can't accept a connection"), "the limit was met");
+    bench.wait_for(|one| one["sums"]["queued"] == 0 && one["sums"]["states"]["waiting"] == 0);
+    assert_eq!(bench.brevo.events().len(), 2);
+    assert_eq!(serving.stop(), Some(0));
+}
+
 #[test]
 fn h09_a_second_host_is_refused_while_the_first_one_is_held_up_too() {
     let bench = Bench::new();
@@ -61,14 +100,7 @@ fn h03_at_a_limit_on_the_size_of_files_webhooks_are_refused_and_the_host_lives()
     let large = format!("{{\"source\":\"MOENGAGE\",\"events\":[],\"filler\":\"{}\"}}", "x".repeat(60_000));
     assert_eq!(serving.post(&large, &secret()), 200);
     let log = bench.directory.path().join("data").join(format!("{STORE_FILE}-wal"));
-    let limit = |soft: u64| {
-        let limit = libc::rlimit { rlim_cur: soft, rlim_max: libc::RLIM_INFINITY };
-        // SAFETY: the limit is read only, and what was before is not asked for.
-        let set = unsafe {
-            libc::prlimit(serving.id() as libc::pid_t, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut())
-        };
-        assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
-    };
+    let limit = |soft: u64| limit(&serving, libc::RLIMIT_FSIZE, soft, libc::RLIM_INFINITY);
     limit(std::fs::metadata(&log).unwrap().len() + 300_000);
     let mut kept = 1;
     let deadline = Instant::now() + Duration::from_secs(60);
