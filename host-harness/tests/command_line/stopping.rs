@@ -37,7 +37,7 @@ fn h14_too_few_open_files_are_refused_at_the_start_and_later_on_cost_connections
     let bench = Bench::new();
     let harness = env!("CARGO_BIN_EXE_harness");
     let few = bench.run_by(
-        &["sh", "-c", "ulimit -n 300 && exec \"$0\" \"$@\"", harness, "serve", "--config"],
+        &["sh", "-c", "ulimit -n 300 && exec timeout 30 \"$0\" \"$@\"", harness, "serve", "--config"],
         &bench.config(),
     );
     assert!(few.code == 2 && few.err.contains("too-few-files"), "{} {}", few.code, few.err);
@@ -69,7 +69,9 @@ fn h09_a_second_host_is_refused_while_the_first_one_is_held_up_too() {
     let bench = Bench::new();
     let first = bench.serve();
     let second = || {
-        let refused = bench.with_config(&["serve"]);
+        // Where it is not refused, it would serve for ever.
+        let line = ["timeout", "30", env!("CARGO_BIN_EXE_harness"), "serve", "--config"];
+        let refused = bench.run_by(&line, &bench.config());
         assert!(refused.code == 2 && refused.err.contains("store-in-use"), "{}", refused.err);
     };
     second();
