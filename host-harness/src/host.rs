@@ -6,9 +6,11 @@
 //! | `units` | run and commit units of work |
 //! | `delivery` | one account's actions, in lanes |
 //! | `secrets` | see which files of secrets changed |
+//! | `clock` | remember what time it is |
 //! | `housekeeping` | prune what retention lets go |
 
 pub(crate) mod assembly;
+mod budget;
 mod units;
 pub(crate) mod workers;
 
@@ -22,7 +24,7 @@ use crate::contract::Problem;
 use crate::intake::Intake;
 use crate::pipeline::Pipeline;
 use crate::secrets::LiveSecrets;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 pub use units::Units;
 
@@ -61,6 +63,22 @@ pub enum StartError {
     /// The listener.
     #[error("webhooks can't be listened for at {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
+    /// The process may not open as many files as it may need.
+    #[error("this process may open {have} files, and may need {need}")]
+    TooFewFiles {
+        /// May be opened.
+        have: u64,
+        /// May be needed.
+        need: u64,
+    },
+    /// The process may not have as much memory as it may need.
+    #[error("this process may have {} MiB of memory, and may need {}", have >> 20, need >> 20)]
+    TooLittleMemory {
+        /// Bytes that it may have.
+        have: u64,
+        /// Bytes that it may need.
+        need: u64,
+    },
     /// A thread or a directory.
     #[error("{0}: {1}")]
     Io(&'static str, std::io::Error),
@@ -70,14 +88,15 @@ impl StartError {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Store(StoreError::Locked(_)) => "store-in-use",
-            Self::Store(_) => "store-failed",
+            Self::Store(error) => error.code(),
             Self::Connector(error) => error.code(),
             Self::Settings { .. } => "settings-refused",
             Self::Guest(..) => "connector-broke",
             Self::UnknownConnector(..) => "unknown-connector",
             Self::AccountConflict(_) => "conflicting-destination",
             Self::Listen(..) => "not-listening",
+            Self::TooFewFiles { .. } => "too-few-files",
+            Self::TooLittleMemory { .. } => "too-little-memory",
             Self::Io(..) => "not-started",
         }
     }
@@ -85,7 +104,10 @@ impl StartError {
     /// What to do.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Store(_) | Self::Io(..) => "Look at the data directory of the host and at its disk.".into(),
+            Self::Store(error) => error.remedy().into(),
+            Self::TooFewFiles { .. } => "Raise the hard limit of open files (ulimit -n, LimitNOFILE).".into(),
+            Self::TooLittleMemory { .. } => "Give the machine or its control group more memory.".into(),
+            Self::Io(..) => "Look at the data directory of the host and at its disk.".into(),
             Self::Connector(error) => error.remedy(),
             Self::Settings { .. } => "Correct the settings; `harness check` tells the same.".into(),
             Self::Guest(..) => "Send the settings to the connector's author.".into(),
@@ -116,11 +138,13 @@ pub struct Host {
     addresses: Vec<WebhookAddress>,
     secrets: Vec<Arc<LiveSecrets>>,
     pipeline: Arc<Pipeline>,
+    store: Arc<Store>,
 }
 
 impl Host {
     /// Opens the store, loads the connectors, installs every tenant, and starts to work.
     pub fn start(config: &HostConfig, connectors: &[Connector]) -> Result<Self, StartError> {
+        budget::check()?;
         let parts = assembly::assemble(config, connectors)?;
         let workers = workers::start(&parts)?;
         let (intake, addresses) = assembly::listen(config, &parts)?;
@@ -130,6 +154,7 @@ impl Host {
             addresses,
             secrets: parts.secrets,
             pipeline: parts.pipeline,
+            store: parts.store,
         })
     }
 
@@ -143,6 +168,12 @@ impl Host {
     /// Where webhooks come in.
     pub fn listening(&self) -> Option<SocketAddr> {
         self.intake.as_ref().map(Intake::address)
+    }
+
+    /// Why the host has ended its work by itself, if it has: it can't go on with its store, and webhooks
+    /// are refused. Stop it, and start it anew.
+    pub fn lost(&self) -> Option<StoreError> {
+        self.store.lost().map(StoreError::Lost)
     }
 
     /// Every webhook address.

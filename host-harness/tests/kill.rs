@@ -138,6 +138,59 @@ fn h01_killed_at_random_while_data_flows_nothing_is_lost_and_nothing_doubled() {
     assert_whole(&mut stage, rounds as i64);
 }
 
+/// Runs a command of the program on a stage's configuration.
+fn harness(stage: &Stage, command: &[&str]) -> std::process::Output {
+    let config = stage.config();
+    std::process::Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(command)
+        .args(["--config", config.to_str().unwrap()])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn h21_restored_from_a_backup_that_was_made_under_load_nothing_is_doubled() {
+    let mut stage = Stage::set(Path::new(env!("CARGO_BIN_EXE_harness")), &["restored"], 600.0).unwrap();
+    stage.tenants[0].brevo.record_exchanges();
+    stage.start_host(None).unwrap();
+    stage.push(0, &generator(21, 400), Some(40.0)).unwrap();
+    let until = |what: &str, holds: &mut dyn FnMut() -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "never: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    until("some have arrived", &mut || stage.arrived() > 20);
+    let file = stage.config().with_file_name("backup.db");
+    let file = file.to_str().unwrap();
+    let done = harness(&stage, &["backup", "--to", file]);
+    assert!(done.status.success(), "{done:?}");
+    let at_backup = stage.arrived();
+    assert!(at_backup < 400, "the backup was made in the middle");
+    stage.wait_for_rest(PATIENCE).unwrap();
+    assert!(stage.arrived() > at_backup, "the host went on");
+    let in_use = harness(&stage, &["restore", "--from", file]);
+    assert!(String::from_utf8_lossy(&in_use.stderr).contains("store-in-use"), "{in_use:?}");
+    stage.kill_host();
+
+    let done = harness(&stage, &["restore", "--from", file]);
+    assert!(done.status.success(), "{done:?}");
+    stage.start_host(None).unwrap();
+    let status = harness(&stage, &["status", "--json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(shown["doubt"]["code"], "restored-from-backup", "{shown}");
+    assert_eq!(status.status.code(), Some(1));
+    let done = harness(&stage, &["restore", "confirm"]);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(
+        harness(&stage, &["restore", "confirm"]).status.code(),
+        Some(2),
+        "there is nothing to confirm"
+    );
+    assert_whole(&mut stage, 1);
+}
+
 /// The checker is checked: a Brevo that takes an event and forgets it, and one that gets an event
 /// from somebody else as well.
 #[test]

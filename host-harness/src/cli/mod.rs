@@ -1,6 +1,7 @@
 //! The `harness` command line: one file for each command.
 
 mod backfill;
+mod backup;
 mod bench;
 mod call;
 mod check;
@@ -11,6 +12,7 @@ mod erase;
 mod lists;
 mod plan;
 mod remap;
+mod restore;
 mod run;
 mod serve;
 mod simulate;
@@ -58,6 +60,8 @@ enum Command {
     Backfill(backfill::Args),
     Remap(remap::Args),
     Plan(plan::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Call(call::Args),
     Simulate(simulate::Args),
     Bench(bench::Args),
@@ -75,6 +79,8 @@ impl Command {
                 | Self::Backfill(_)
                 | Self::Remap(_)
                 | Self::Plan(_)
+                | Self::Backup(_)
+                | Self::Restore(_)
         )
     }
 }
@@ -82,6 +88,9 @@ impl Command {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
+    // A limit on the size of files is an error like a full disk, and no reason to die.
+    // SAFETY: no thread runs yet, and ignoring has no preconditions.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     if command.only_prints() {
         // `harness status | head` ends quietly instead of in a panic of `println!`.
         // SAFETY: no thread runs yet, and the default action has no preconditions.
@@ -100,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(&args),
         Command::Remap(args) => remap::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(args),
@@ -163,7 +174,7 @@ impl From<ConfigError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::problem("store-failed", error.to_string(), "Look at the data directory of the host.")
+        Self::problem(error.code(), error.to_string(), error.remedy())
     }
 }
 

@@ -55,7 +55,11 @@ impl Whose {
         let location = config::locate(&self.config.config, BUILT_IN)?;
         let path = location.data_dir.join(STORE_FILE);
         let by = if Store::is_in_use(&path) {
-            By::Host(Box::new(Store::attach(&path)?), SystemClock::new(location.time))
+            let store = Store::attach(&path)?;
+            if store.in_doubt()? {
+                return Err(StoreError::InDoubt.into()); // the host does nothing either
+            }
+            By::Host(Box::new(store), SystemClock::new(location.time))
         } else {
             let config = self.config.load()?;
             let connectors = Connector::all(&config)?;

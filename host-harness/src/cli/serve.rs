@@ -1,6 +1,9 @@
 //! `harness serve`: the host itself.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::terminal::safe;
 use super::{ConfigFile, Failure, Found};
@@ -9,6 +12,7 @@ use crate::connectors::Connector;
 use crate::host::{Host, StartError};
 use crate::operate::check::settings_problems;
 use crate::plugin::ConfigureError;
+use crate::store::StoreError;
 
 /// Run the host until it is told to stop (SIGTERM or Ctrl-C)
 ///
@@ -47,14 +51,17 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
             address.path
         );
     }
-    wait(Some(&|| {
-        tracing::info!("secrets are read again");
-        host.reload_secrets();
-    }))?;
+    let lost = wait(
+        &|| {
+            tracing::info!("secrets are read again");
+            host.reload_secrets();
+        },
+        &|| host.lost(),
+    )?;
     tracing::info!("stopping");
     host.stop();
     tracing::info!("stopped");
-    Ok(Found::Nothing)
+    lost.map_or(Ok(Found::Nothing), |lost| Err(lost.into()))
 }
 
 fn start_log(format: LogFormat) -> Result<(), Failure> {
@@ -73,36 +80,44 @@ fn start_log(format: LogFormat) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for SIGTERM or Ctrl-C.
+/// Real time between two looks whether the host can go on.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Waits for SIGTERM or Ctrl-C; a SIGHUP ends the process as usual.
 pub(super) fn wait_for_stop() -> Result<(), Failure> {
-    wait(None)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(no_signals)?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
 }
 
-/// Waits for SIGTERM or Ctrl-C. At every SIGHUP it does this, where there is something to do; else
-/// that ends the process as usual.
-fn wait(hang_up: Option<&dyn Fn()>) -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = |error: std::io::Error| Failure::problem("no-signals", error.to_string(), "");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+/// Waits for SIGTERM or Ctrl-C, or until the host can't go on, and says why. Does this at every SIGHUP.
+fn wait(hang_up: &dyn Fn(), lost: &dyn Fn() -> Option<StoreError>) -> Result<Option<StoreError>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_signals)?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let Some(hang_up) = hang_up else {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            return Ok(());
-        };
-        let mut again = signal(SignalKind::hangup()).map_err(failed)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut again = signal(SignalKind::hangup()).map_err(no_signals)?;
+        let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(None),
+                _ = interrupt.recv() => return Ok(None),
                 _ = again.recv() => hang_up(),
+                _ = look.tick() => if let Some(lost) = lost() { return Ok(Some(lost)) },
             }
         }
     })
+}
+
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::problem("no-signals", error.to_string(), "")
 }
 
 fn not_started(error: StartError, config: &HostConfig) -> Failure {

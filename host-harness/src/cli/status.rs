@@ -13,7 +13,7 @@ use crate::world::{Clock as _, Millis, SystemClock};
 /// and every action has exactly one fate: the two sums say so, or that they don't.
 /// What waits for a Brevo account is shown by class of work, with what it waits for; `turn` is nothing
 /// but its turn. Exit code 1 where a sum doesn't add up, deliveries are paused, or something waits for a
-/// person: a dead letter, or a list or deletion for an operator's word.
+/// person: a dead letter, or a list, a deletion or a restored store for an operator's word.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -46,6 +46,11 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
 
 fn print(status: &Status) {
     println!("At {}", moment(status.at));
+    if let Some(doubt) = &status.doubt {
+        println!("\nThe store is IN DOUBT: nothing is taken in and nothing is sent");
+        println!("  {} ({}): {}", safe(&doubt.code), doubt.actor, doubt.message);
+        println!("  -> {}", doubt.remedy);
+    }
     if status.installations.is_empty() {
         println!("\nNothing is installed yet; `harness serve` installs what the configuration names.");
     }

@@ -11,6 +11,7 @@ use crate::brevo::contacts::{self, Change, Contact, Name, address_key};
 use crate::people::consent::{self, ConsentView};
 use crate::registry::{Channel, ConsentBasis, ConsentStatus, SetConsent};
 use crate::store::dead_letters::Actor;
+use crate::store::doubt;
 use crate::store::outbox::State;
 use crate::world::Millis;
 
@@ -112,6 +113,9 @@ impl Delivery {
             work.no_block(channel);
             return Ok(End::Over(State::Deduplicated, "not-blocked"));
         }
+        if self.store.read(|tx| doubt::covers(tx, opted_in_at))? {
+            return Ok(End::Stopped(State::Parked, opt_in_in_doubt()));
+        }
         let view = work.consent(channel);
         if view.is_opted_out() {
             return Ok(End::Over(State::Superseded, "newer-opt-out"));
@@ -192,6 +196,16 @@ fn suppressed() -> Letter {
         actor: Actor::Operator,
         message: "The person opted in again, but the address bounced or complained; the block stays.",
         remedy: "Check the address; lift the block at Brevo by hand if it is right again.",
+        about: None,
+    }
+}
+
+fn opt_in_in_doubt() -> Letter {
+    Letter {
+        code: "opt-in-in-doubt",
+        actor: Actor::Operator,
+        message: "The person opted in before the store was restored; an opt-out that came later may be lost.",
+        remedy: "Ask the source or the person, and lift the block at Brevo by hand if they agree.",
         about: None,
     }
 }

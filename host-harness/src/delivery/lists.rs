@@ -389,7 +389,7 @@ fn join_unproven() -> Letter {
     Letter {
         code: OUTCOME_UNPROVEN,
         actor: Actor::Operator,
-        message: "Brevo never answered the join, and the contact is not in the list.",
+        message: "Whether the join was carried out is not proven, and the contact is not in the list.",
         remedy: "Look at the contact's lists at Brevo; requeue with a confirmed re-send if it is still missing.",
         about: None,
     }

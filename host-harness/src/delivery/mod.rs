@@ -226,6 +226,9 @@ impl Delivery {
     /// one look at the account's attributes or for a list. An error of the store ends the process: what is in flight is
     /// then recovered at the next start.
     pub fn step(&self) -> Result<Step, StoreError> {
+        if self.store.in_doubt()? {
+            return Ok(Step::Idle(None));
+        }
         let now = self.world.now();
         if let Some(next) = self.store.read(|tx| self.idle_until(tx, now))? {
             return Ok(Step::Idle(next));

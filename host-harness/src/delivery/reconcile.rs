@@ -42,10 +42,14 @@ impl Delivery {
                     End::Delivered
                 } else if row.action.not_after.is_some_and(|deadline| deadline < now) {
                     End::Over(State::Expired, "too-old")
+                } else if intent.look && row.contacts.is_empty() {
+                    // Nobody knows its contact yet: that is looked for first.
+                    End::Again(Again { at: now, code: "contact-unknown", counted: false })
                 } else if intent.resends >= self.options.policy.resends || row.contacts.is_empty() {
                     End::Stopped(State::Parked, outcome_unproven())
                 } else {
                     intent.resends += 1;
+                    (intent.look, intent.sent) = (false, false);
                     End::Again(Again { at: now, code: "proven-absent", counted: true })
                 };
                 self.end(tx, &row.action, State::Parked, &end, Some(&intent), now)?;

@@ -19,6 +19,11 @@ use crate::world::Millis;
 impl Delivery {
     pub(super) fn track(&self, work: &mut Work, event: &TrackEvent) -> Result<End, Stop> {
         let Some(contact) = self.contact_of(work)? else { return Ok(End::Held(held::CONTACT_UNKNOWN)) };
+        if work.intent.look {
+            // It may have been sent before this attempt.
+            work.intent.contact = Some(contact);
+            return Ok(End::ReadBack);
+        }
         if is_too_old(&work.action, self.world.now()) {
             return Ok(End::Over(State::Expired, "too-old"));
         }

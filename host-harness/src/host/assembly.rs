@@ -27,8 +27,8 @@ use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
 use crate::secrets::{LiveSecrets, SecretSource};
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
 use crate::store::journal::GroupCommit;
-use crate::store::{self, Store, StoreError, jobs};
-use crate::world::{SystemClock, SystemRandom, Transport, World};
+use crate::store::{self, Store, StoreError, clock, doubt, jobs};
+use crate::world::{Millis, SystemClock, SystemRandom, Transport, World};
 
 /// Bytes of inflated vendors' files that are kept for each installation.
 const SPOOL_QUOTA: u64 = 4 << 30;
@@ -102,6 +102,14 @@ pub(crate) fn assemble_for(
     };
     let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
     store.write(|tx| tombstone::ensure_salt(tx, &*world.random))?;
+    if preview.is_some() && store.in_doubt()? {
+        return Err(StoreError::InDoubt.into());
+    }
+    enter_doubt(&store, world.now())?;
+    if let Some(back) = store.write(|tx| clock::resume(tx, world.now()))? {
+        let remedy = "Look at the clock of the machine; what was due is due as if nothing had happened.";
+        tracing::warn!(code = "clock-set-back", milliseconds = back, remedy, "the clock was set back");
+    }
     let cache = Some(super::code_cache(&config.data_dir));
     let plugins = Plugins::load(connectors, RuntimeOptions { cache, ..RuntimeOptions::default() })?;
 
@@ -162,6 +170,16 @@ pub(crate) fn assemble_for(
         pipeline = pipeline.watched_by(preview.watch.clone());
     }
     Ok(Parts { store, world, pipeline: Arc::new(pipeline), deliveries, policy, secrets, doors })
+}
+
+/// Says that nothing is taken in and nothing sent, and makes sure that nothing is done twice later.
+fn enter_doubt(store: &Store, now: Millis) -> Result<(), StoreError> {
+    let settle = crate::delivery::millis(crate::delivery::Policy::default().settle);
+    if let Some(doubt) = store.write(|tx| doubt::enter(tx, settle, now))? {
+        let remedy = StoreError::InDoubt.remedy();
+        tracing::error!(code = doubt.code, remedy, "the store is in doubt: nothing is taken in or sent");
+    }
+    Ok(())
 }
 
 fn profile(plugin: &Plugin, tenant: &str, connector: &ConnectorConfig) -> Result<Arc<Profile>, StartError> {

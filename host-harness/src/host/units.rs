@@ -19,9 +19,14 @@ impl Units {
     /// Takes the store for this process, loads the connectors and installs every tenant.
     ///
     /// # Errors
-    /// As [`super::Host::start`]; a store that a host is using is [`StoreError::Locked`].
+    /// As [`super::Host::start`]; a store that a host is using is [`StoreError::Locked`], one that an
+    /// operator has to confirm [`StoreError::InDoubt`].
     pub fn open(config: &HostConfig, connectors: &[Connector]) -> Result<Self, StartError> {
-        assembly::assemble(config, connectors).map(Self)
+        let parts = assembly::assemble(config, connectors)?;
+        if parts.store.in_doubt()? {
+            return Err(StoreError::InDoubt.into());
+        }
+        Ok(Self(parts))
     }
 
     /// The store.

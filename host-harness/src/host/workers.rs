@@ -12,7 +12,7 @@ use super::StartError;
 use super::assembly::Parts;
 use crate::people::tombstone;
 use crate::secrets::SecretSource as _;
-use crate::store::{StoreError, retention};
+use crate::store::{StoreError, clock as time, retention};
 use crate::{delivery, pipeline};
 
 /// Longest real wait before looking again. What arrives from outside (a webhook, an operator's
@@ -25,6 +25,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Real time between two looks at the files of secrets. A disk that hangs holds up this thread and
 /// no request.
 const LOOK_AT_SECRETS: Duration = Duration::from_secs(1);
+
+/// Real time between two notes of what time it is.
+const REMEMBER_TIME: Duration = Duration::from_secs(10);
 
 /// Real time between two prunings.
 const HOUSEKEEPING: Duration = Duration::from_secs(3_600);
@@ -103,6 +106,14 @@ pub(super) fn start(parts: &Parts) -> Result<Workers, StartError> {
         }
     })?);
     let (halt, store, clock) = (stop.clone(), parts.store.clone(), parts.world.clock.clone());
+    threads.push(spawn("clock", move || {
+        while !halt.asked() {
+            halt.wait(REMEMBER_TIME);
+            // What can't be written now is written the next time; the store's own threads say why.
+            let _ = store.write_unsynced::<_, StoreError>(|tx| time::seen(tx, clock.now()));
+        }
+    })?);
+    let (halt, store, clock) = (stop.clone(), parts.store.clone(), parts.world.clock.clone());
     let horizon = parts.policy.horizon;
     threads.push(spawn("housekeeping", move || {
         while !halt.asked() {
@@ -153,9 +164,11 @@ fn until(
                     stop.wait(LOOK_AGAIN);
                 }
             }
+            Err(StoreError::Lost(_)) => return, // it was said why
             Err(error) => {
                 broken = true;
-                tracing::error!(thread = name, %error, "the store failed; trying again");
+                let (code, remedy) = (error.code(), error.remedy());
+                tracing::error!(thread = name, code, %error, remedy, "the store failed; trying again");
                 stop.wait(AFTER_ERROR);
             }
         }

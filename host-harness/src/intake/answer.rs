@@ -242,8 +242,9 @@ impl Desk {
         match append.await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
-                tracing::error!(tenant = route.tenant, surface = route.surface, %error, "webhook not kept");
-                Err(unavailable("store-failed"))
+                let code = error.code();
+                tracing::error!(tenant = route.tenant, surface = route.surface, code, %error, "webhook not kept");
+                Err(unavailable(code))
             }
             Err(_) => {
                 tracing::error!(tenant = route.tenant, surface = route.surface, "the journal panicked");

@@ -8,6 +8,8 @@ use super::backlog::{self, ImportStatus, Waiting};
 use super::erase::{self, HeldDeletes};
 use super::lists::{self, ListStatus};
 use crate::store::StoreError;
+use crate::store::dead_letters::Actor;
+use crate::store::doubt::{self, Doubt};
 use crate::store::installations::{self, DestinationId, InstallationId};
 use crate::store::pauses::{self, KeyPause};
 use crate::world::Millis;
@@ -17,10 +19,25 @@ use crate::world::Millis;
 pub struct Status {
     /// Host time.
     pub at: Millis,
+    /// The store was restored or replaced, and nothing is taken in or sent until an operator confirms.
+    pub doubt: Option<DoubtStatus>,
     /// In the order of installation.
     pub installations: Vec<InstallationStatus>,
     /// Brevo accounts, in the order of their first use.
     pub destinations: Vec<DestinationStatus>,
+}
+
+/// A store that an operator has to confirm.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as in `Pause`
+pub struct DoubtStatus {
+    /// Stable code.
+    pub code: String,
+    /// When a host first started on it.
+    pub since: Option<Millis>,
+    pub actor: &'static str,
+    pub message: &'static str,
+    pub remedy: &'static str,
 }
 
 /// One connector of one tenant.
@@ -125,7 +142,8 @@ impl Status {
             });
         }
         let destinations = destinations.into_iter().map(|(_, status)| status).collect();
-        Ok(Self { at: now, installations: found, destinations })
+        let doubt = doubt::of(tx)?.map(DoubtStatus::of);
+        Ok(Self { at: now, doubt, installations: found, destinations })
     }
 
     /// True where no one has to act: every sum adds up, nothing is paused, put aside or open, and no
@@ -139,7 +157,23 @@ impl Status {
                 && one.held_deletions.is_none()
         };
         let goes = |one: &DestinationStatus| one.pause.is_none() && one.lists.is_empty();
-        self.installations.iter().all(calm) && self.destinations.iter().all(goes)
+        self.doubt.is_none() && self.installations.iter().all(calm) && self.destinations.iter().all(goes)
+    }
+}
+
+impl DoubtStatus {
+    fn of(doubt: Doubt) -> Self {
+        let message = match doubt.code.as_str() {
+            doubt::RESTORED => "The store was restored from a backup: what happened since is not in it.",
+            _ => "The store is not the one that this host used last; what happened since may not be in it.",
+        };
+        Self {
+            code: doubt.code,
+            since: doubt.since,
+            actor: Actor::Operator.as_str(),
+            message,
+            remedy: "Make sure that no other host works for these tenants, then run `harness restore confirm`.",
+        }
     }
 }
 

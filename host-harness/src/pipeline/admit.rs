@@ -21,8 +21,8 @@ use crate::registry::{
     About, Channel, ConsentBasis, ConsentStatus, Inadmissible, Payload, SetConsent, names,
 };
 use crate::store::acceptance::TrustedTime;
-use crate::store::outbox::{self, Class, NewAction, State};
-use crate::store::{Digest, StoreError};
+use crate::store::outbox::{self, Class, NewAction, State, held};
+use crate::store::{Digest, StoreError, doubt};
 use crate::world::Millis;
 
 /// Begins the version of a state that is not its current content's first observation.
@@ -224,10 +224,16 @@ fn admit_thing(
         code,
         ..new_action(admission, action)
     };
-    if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
+    if let outbox::Admission::Admitted(id) = outbox::admit(tx, &new)? {
+        doubt::look_first(tx, id, when(admission))?;
         admitted.actions += 1;
     }
     Ok(())
+}
+
+/// The time that says whether it may have come before.
+fn when(admission: &Admission<'_>) -> Millis {
+    if admission.time.trusted { admission.time.at } else { admission.received_at }
 }
 
 /// Old news has no side effects (design rule 7).
@@ -349,6 +355,10 @@ fn admit_one(
                 return Ok(());
             };
             (state, code) = (called.state, called.code);
+            // Whoever was deleted before a restored store was confirmed may have come back.
+            if state == State::Waiting && doubt::covers(tx, when(admission))? {
+                (state, code) = (State::Held, Some(held::DELETE_OUTDATED));
+            }
             text = serde_json::to_string(&called.delete).map_err(|_| StoreError::Unreadable("payload"))?;
         }
         // About things only; checked before.
@@ -378,7 +388,8 @@ fn admit_one(
         code,
         ..new_action(admission, action)
     };
-    if let outbox::Admission::Admitted(_) = outbox::admit(tx, &new)? {
+    if let outbox::Admission::Admitted(id) = outbox::admit(tx, &new)? {
+        doubt::look_first(tx, id, when(admission))?;
         admitted.actions += 1;
     }
     Ok(())

@@ -147,6 +147,9 @@ impl Pipeline {
     /// Does one due unit of any kind, of the tenant whose turn it is. Of a tenant's, requeued records
     /// come first, then webhooks, then pages, which take turns with states that are mapped again.
     pub fn step(&self) -> Result<Step, StoreError> {
+        if self.store.in_doubt()? {
+            return Ok(Step::Idle(None));
+        }
         if self.rest_of_round()? == Step::Worked {
             return Ok(Step::Worked);
         }

@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::StoreError;
 use super::installations::InstallationId;
 use super::outbox::{self, Action, State, Transition};
+use super::{StoreError, doubt};
 use crate::registry::names::DELETE_CONTACT;
 use crate::world::Millis;
 
@@ -321,7 +321,9 @@ pub fn requeue_action(
         other => return Err(RequeueError::NotStopped { id, state: other.as_str() }),
     }
     let code = action.code.as_deref().unwrap_or_default();
-    if matches!(code, outbox::OUTCOME_UNKNOWN | outbox::OUTCOME_UNPROVEN) && !confirm_resend {
+    let unknown = matches!(code, outbox::OUTCOME_UNKNOWN | outbox::OUTCOME_UNPROVEN)
+        || doubt::may_have_been_done(tx, &action)?;
+    if unknown && !confirm_resend {
         return Err(RequeueError::NeedsConfirmation(id));
     }
     reopen(tx, &action, addresses_refused, now)?;

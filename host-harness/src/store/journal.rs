@@ -52,7 +52,8 @@ pub trait Journal: Send + Sync {
     fn append(&self, delivery: RawDelivery) -> Result<i64, StoreError>;
 }
 
-type Waiting = (RawDelivery, Sender<Result<i64, String>>);
+type Kept = Result<i64, (&'static str, String)>;
+type Waiting = (RawDelivery, Sender<Kept>);
 
 /// Appends of concurrent callers share one transaction, and so one sync to disk.
 pub struct GroupCommit {
@@ -88,7 +89,7 @@ impl GroupCommit {
             }
             Err(error) => {
                 for (_, answer) in &batch {
-                    let _ = answer.send(Err(error.to_string()));
+                    let _ = answer.send(Err((error.code(), error.to_string())));
                 }
             }
         }
@@ -97,15 +98,21 @@ impl GroupCommit {
 
 impl Journal for GroupCommit {
     fn append(&self, delivery: RawDelivery) -> Result<i64, StoreError> {
-        let (answer, mine): (_, Receiver<Result<i64, String>>) = channel();
+        if self.store.in_doubt()? {
+            return Err(StoreError::InDoubt);
+        }
+        let (answer, mine): (_, Receiver<Kept>) = channel();
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push((delivery, answer));
         // Whoever gets the lead commits for all who queued meanwhile; the rest find their answer.
         let _lead = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
         self.commit_queue();
         match mine.recv() {
             Ok(Ok(id)) => Ok(id),
-            Ok(Err(message)) => Err(StoreError::Append(message)),
-            Err(_) => Err(StoreError::Append("the writer went away".into())),
+            Ok(Err((code, message))) => Err(StoreError::Append { code, message }),
+            Err(_) => {
+                let message = "the writer went away".into();
+                Err(StoreError::Append { code: "store-failed", message })
+            }
         }
     }
 }

@@ -5,8 +5,14 @@
 //! stand in `schema-1.sql` and the steps after it.
 
 pub mod acceptance;
+pub mod backup;
 pub mod batches;
+mod check;
+pub mod clock;
 pub mod dead_letters;
+pub mod doubt;
+mod error;
+pub(crate) mod generation;
 pub mod imports;
 pub mod installations;
 pub mod jobs;
@@ -14,6 +20,7 @@ pub mod journal;
 pub mod lists;
 pub mod outbox;
 pub mod pauses;
+mod place;
 mod rates;
 pub mod remaps;
 pub mod retention;
@@ -21,51 +28,20 @@ pub mod runs;
 pub mod storage;
 pub mod tallies;
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::ffi::c_int;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::config::DbConfig;
+use rusqlite::ffi;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use sha2::{Digest as _, Sha256};
 
-/// What can go wrong with the store. All of it is the operator's.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// SQLite said no.
-    #[error("the store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// A stored value is not what this version writes.
-    #[error("the store holds something unreadable in {0}")]
-    Unreadable(&'static str),
-    /// The file is newer than this program.
-    #[error(
-        "the store has schema {found}, this program knows {known}; run a newer program or restore a backup"
-    )]
-    Newer {
-        /// In the file.
-        found: i64,
-        /// In the program.
-        known: i64,
-    },
-    /// Another host has the file open.
-    #[error("another host is using {0}; stop it first")]
-    Locked(PathBuf),
-    /// The directory or lock file can't be made.
-    #[error("{0}: {1}")]
-    Io(PathBuf, std::io::Error),
-    /// A webhook could not be made durable; the sender must try again.
-    #[error("the journal could not be written: {0}")]
-    Append(String),
-    /// A unit would take its installation over the quota of plugin storage.
-    #[error("the connector's storage is full (256 MiB)")]
-    StorageQuota,
-    /// What a transaction read changed before it could commit; run it again.
-    #[error("a concurrent change; run the unit again")]
-    Conflict,
-}
+pub use error::StoreError;
 
 /// First 16 bytes of a SHA-256 over length-prefixed parts, so that no two lists of parts collide.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -117,30 +93,75 @@ const STEPS: &[&str] = &[
 
 /// The host's file.
 pub struct Store {
-    writer: Mutex<Connection>,
+    // Closed first: whoever closes last copies the log.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
     path: PathBuf,
-    _lock: Option<std::fs::File>,
+    /// It may be in doubt; once it isn't, it doesn't come into doubt while it is open.
+    doubt: AtomicBool,
+    /// Why nothing is done with the file any more.
+    lost: OnceLock<&'static str>,
+    /// Pages in the log after the last transaction.
+    log: Arc<AtomicI64>,
+    _lock: Option<File>,
 }
 
 impl Store {
     /// Opens or creates the file, takes it for this process alone, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        make_private(path).map_err(|e| StoreError::Io(path.into(), e))?;
-        let lock_path = path.with_extension("lock");
-        let lock = std::fs::File::create(&lock_path).map_err(|e| StoreError::Io(lock_path.clone(), e))?;
-        lock.try_lock().map_err(|_| StoreError::Locked(path.into()))?;
+        path.parent().map_or(Ok(()), private_directory).map_err(|e| StoreError::Io(path.into(), e))?;
+        place::refuse_network(path)?;
+        let lock = Self::lock(path)?;
+        generation::refuse_without_store(path)?;
+        private_file(path).map_err(|e| StoreError::Io(path.into(), e))?;
         let mut writer = Connection::open(path)?;
+        let is_new = check::is_new(&writer)?;
         configure(&writer)?;
         writer.pragma_update(None, "cache_size", -WRITER_CACHE)?;
-        writer.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
+        if !is_new {
+            check::sound(&writer)?;
+        }
         migrate(&mut writer)?;
+        generation::take(&mut writer, path, is_new)?;
+        Self::on(writer, path, Some(lock))
+    }
+
+    fn on(mut writer: Connection, path: &Path, lock: Option<File>) -> Result<Self, StoreError> {
+        let doubt = doubt::of(&writer.transaction()?)?.is_some();
+        let log = Arc::new(AtomicI64::new(0));
+        let pages = log.clone();
+        writer.wal_hook(Some(move |_: &mut Wal, now: c_int| {
+            pages.store(now.into(), Ordering::SeqCst);
+            Ok(())
+        }))?;
         Ok(Self {
             writer: Mutex::new(writer),
             readers: Mutex::new(Vec::new()),
             path: path.into(),
-            _lock: Some(lock),
+            doubt: AtomicBool::new(doubt),
+            lost: OnceLock::new(),
+            log,
+            _lock: lock,
         })
+    }
+
+    /// Takes the file for this process alone, as long as what is returned lives. The lock belongs to the
+    /// open file, so a process that is stopped and goes on has it still.
+    fn lock(path: &Path) -> Result<File, StoreError> {
+        let lock_path = path.with_extension("lock");
+        let lock = File::create(&lock_path).map_err(|e| StoreError::Io(lock_path, e))?;
+        lock.try_lock().map_err(|_| StoreError::Locked(path.into()))?;
+        Ok(lock)
+    }
+
+    /// True as long as nobody has confirmed a store that was restored or replaced.
+    pub fn in_doubt(&self) -> Result<bool, StoreError> {
+        if !self.doubt.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        let doubt = self.read::<_, StoreError>(doubt::of)?.is_some();
+        self.doubt.store(doubt, Ordering::SeqCst);
+        Ok(doubt)
     }
 
     /// True where a host has the file open.
@@ -160,12 +181,7 @@ impl Store {
         if found != known {
             return Err(StoreError::Newer { found, known });
         }
-        Ok(Self {
-            writer: Mutex::new(writer),
-            readers: Mutex::new(Vec::new()),
-            path: path.into(),
-            _lock: None,
-        })
+        Self::on(writer, path, None)
     }
 
     /// The same, where there is such a file and it is of this release; none otherwise.
@@ -181,12 +197,23 @@ impl Store {
         &self.path
     }
 
+    /// Why nothing is done with the file any more: a sync failed, or the file is damaged. Only
+    /// opening it anew helps, which looks at all of it.
+    pub fn lost(&self) -> Option<&'static str> {
+        self.lost.get().copied()
+    }
+
+    /// Pages that are in the log and perhaps not yet in the file.
+    pub fn log_pages(&self) -> i64 {
+        self.log.load(Ordering::SeqCst)
+    }
+
     /// Runs one transaction. It is durable when this returns `Ok`, and undone otherwise.
     pub fn write<T, E: From<StoreError>>(
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        transact(&mut self.lock_writer(), body)
+        self.transact(&mut self.lock_writer(), body)
     }
 
     /// Runs one transaction without waiting for the disk: it survives the end of this process as
@@ -208,7 +235,7 @@ impl Store {
         }
         let mut unsynced = Unsynced(self.lock_writer());
         unsynced.0.pragma_update(None, "synchronous", "NORMAL").map_err(StoreError::from)?;
-        transact(&mut unsynced.0, body)
+        self.transact(&mut unsynced.0, body)
     }
 
     /// Runs a read on a consistent snapshot, without waiting for writers.
@@ -216,13 +243,106 @@ impl Store {
         &self,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.usable()?;
         let mut connection = self.take_reader()?;
         let result = (|| {
             let transaction = connection.transaction().map_err(StoreError::from)?;
-            body(&transaction)
+            let value = body(&transaction);
+            if value.is_err() {
+                self.note(&transaction);
+            }
+            value
         })();
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         result
+    }
+
+    fn transact<T, E: From<StoreError>>(
+        &self,
+        connection: &mut Connection,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.usable()?;
+        let result = self.attempt(connection, body);
+        self.checkpoint(connection);
+        if self.lost().is_some() {
+            // Closing must not sync again either. It can't fail: it sets a flag of the connection.
+            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+        result
+    }
+
+    fn attempt<T, E: From<StoreError>>(
+        &self,
+        connection: &mut Connection,
+        body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(|error| self.noted(error))?;
+        let value = match body(&transaction) {
+            Ok(value) => value,
+            Err(error) => {
+                self.note(&transaction);
+                return Err(error);
+            }
+        };
+        transaction.commit().map_err(|error| self.noted(error))?;
+        Ok(value)
+    }
+
+    fn usable(&self) -> Result<(), StoreError> {
+        self.lost().map_or(Ok(()), |code| Err(StoreError::Lost(code)))
+    }
+
+    /// What the last call on a connection came to, where it failed: it may end the use of the file.
+    fn note(&self, connection: &Connection) {
+        // SAFETY: the connection is open, and this thread alone uses it.
+        let extended = unsafe { ffi::sqlite3_extended_errcode(connection.handle()) };
+        self.note_code(extended);
+    }
+
+    fn note_code(&self, extended: c_int) {
+        if let Some(code) = error::fatal(extended)
+            && self.lost.set(code).is_ok()
+        {
+            tracing::error!(code, remedy = StoreError::Lost(code).remedy(), "the store is not used any more");
+        }
+    }
+
+    fn noted(&self, error: rusqlite::Error) -> StoreError {
+        if let Some(sqlite) = error.sqlite_error() {
+            self.note_code(sqlite.extended_code);
+        }
+        error.into()
+    }
+
+    /// Copies the log into the file once it is long. SQLite would do it by itself, and say nothing of a
+    /// sync that failed.
+    fn checkpoint(&self, connection: &Connection) {
+        let pages = self.log_pages();
+        if pages < CHECKPOINT || self.lost().is_some() {
+            return;
+        }
+        let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(2));
+        match copied {
+            Ok(copied) if copied < pages && pages >= LONG_LOG => {
+                // A reader holds it up. Once for each time that it has become so much longer.
+                if pages % LONG_LOG < CHECKPOINT {
+                    let remedy = "Find the process that reads the store for so long, for instance a backup, and end it.";
+                    tracing::error!(
+                        code = "store-log-long",
+                        pages,
+                        remedy,
+                        "the log of the store can't be copied"
+                    );
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = self.noted(error);
+                tracing::error!(code = error.code(), %error, remedy = error.remedy(), "the log of the store can't be copied");
+            }
+        }
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, Connection> {
@@ -237,19 +357,9 @@ impl Store {
         let reader = Connection::open(&self.path)?;
         configure(&reader)?;
         reader.pragma_update(None, "query_only", true)?;
+        reader.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         Ok(reader)
     }
-}
-
-fn transact<T, E: From<StoreError>>(
-    connection: &mut Connection,
-    body: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
-) -> Result<T, E> {
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-    let value = body(&transaction)?;
-    transaction.commit().map_err(StoreError::from)?;
-    Ok(value)
 }
 
 /// Pages of the file that the writing connection keeps in memory, in KiB. Ledgers are written at
@@ -260,15 +370,17 @@ const WRITER_CACHE: i64 = 16 * 1024;
 /// changed again and again is copied only once.
 const CHECKPOINT: i64 = 8_192;
 
+/// Pages in the log from which on an operator is told that it is not copied; 256 MiB.
+const LONG_LOG: i64 = 65_536;
+
 /// Makes a directory, where it isn't there yet, that only this user can read: the host keeps personal data in it.
 pub(crate) fn private_directory(directory: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Makes the file and its directory, where they aren't there yet, readable by this user only. What SQLite puts beside
-/// the file (WAL, journal) gets the file's own mode.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), private_directory)?;
+/// Makes the file, where it isn't there yet, readable by this user only. What SQLite puts beside it (WAL, journal) gets
+/// its mode.
+pub(crate) fn private_file(path: &Path) -> std::io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(drop)
 }
 
@@ -277,6 +389,8 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "mmap_size", 0)?;
+    // The writer copies the log by itself, and looks at what comes of it.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // Plans don't depend on the values that are bound. Without this, statements whose values the
     // planner would like to see are parsed and planned anew at every use.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -287,10 +401,6 @@ fn configure(connection: &Connection) -> Result<(), StoreError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = STEPS.len() as i64;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
     for (step, sql) in STEPS.iter().enumerate().skip(found as usize) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;

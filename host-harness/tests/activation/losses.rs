@@ -10,7 +10,7 @@ use stand_ins::moengage::{self, Table};
 use super::objects::with_objects;
 use super::stage::{MINUTE, Plan, Stage, happened};
 
-const SETTINGS: &str = r#"
+pub(super) const SETTINGS: &str = r#"
 field_mapping: { plan: PLAN }
 catalogs: { "catalog-1": ["P001"] }
 objects:
@@ -85,7 +85,7 @@ fn all_at_once(fault: &Fault) -> Stage {
 }
 
 /// Mails, texts, campaigns, notes, tasks, and joins of the list with an automation.
-fn reached(stage: &Stage) -> [usize; 6] {
+pub(super) fn reached(stage: &Stage) -> [usize; 6] {
     let brevo = &stage.world.brevo;
     [
         brevo.mails().len(),

@@ -11,5 +11,6 @@ mod imports;
 mod losses;
 mod mapped_again;
 mod objects;
+mod restored;
 mod rules;
 mod stage;

@@ -108,6 +108,20 @@ tenants:
         self.command().args(args).stdin(Stdio::null()).output().unwrap().into()
     }
 
+    /// Runs it by another program, in the same environment.
+    pub fn run_by(&self, line: &[&str], config: &std::path::Path) -> Done {
+        let own = self.command();
+        let mut command = Command::new(line[0]);
+        command.args(&line[1..]).arg(config).stdin(Stdio::null());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.output().unwrap().into()
+    }
+
     /// Runs a command with `--config` and these arguments.
     pub fn with_config(&self, args: &[&str]) -> Done {
         let config = self.config();
@@ -194,20 +208,41 @@ impl Serving {
         self.post_with(&format!("Authorization: Basic {basic}"), body)
     }
 
+    /// The same to a host that may be gone.
+    pub fn try_post(&self, body: &str, secret: &str) -> Option<u16> {
+        use base64::Engine as _;
+        let basic = base64::prelude::BASE64_STANDARD.encode(format!("tajo:{secret}"));
+        self.exchange(&format!("Authorization: Basic {basic}"), body).ok()?.get(9..12)?.parse().ok()
+    }
+
     /// Posts with this header.
     pub fn post_with(&self, header: &str, body: &str) -> u16 {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        self.exchange(header, body).unwrap()[9..12].parse().unwrap()
+    }
+
+    fn exchange(&self, header: &str, body: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{header}\r\nContent-Length: {}\r\n\r\n",
             self.path,
             body.len()
         );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body.as_bytes()).unwrap();
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body.as_bytes())?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer[9..12].parse().unwrap()
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Waits until it has ended; the exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        self.child.take().unwrap().wait().unwrap().code()
     }
 
     /// SIGTERM; the exit code.

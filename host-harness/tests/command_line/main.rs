@@ -4,6 +4,7 @@
 mod bench;
 mod benchmarks;
 mod erasing;
+mod stopping;
 #[path = "../described/brevo.rs"]
 mod vendor;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use host_harness::brevo::windows::Family;
 use host_harness::config::{Plan, UnknownConsent};
 use host_harness::contract::*;
 use host_harness::delivery::{Delivery, DestinationOptions};
@@ -27,6 +28,10 @@ pub const HOUR: Millis = 3_600_000;
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
+    pub fn now_is(&self) -> Millis {
+        self.0.load(Ordering::SeqCst)
+    }
+
     pub fn advance(&self, by: Millis) {
         self.0.fetch_add(by, Ordering::SeqCst);
     }
@@ -124,6 +129,16 @@ pub fn delivery_with(
     brevo: &stand_ins::brevo::Brevo,
     policy: host_harness::delivery::Policy,
 ) -> Delivery {
+    delivery_within(host, brevo, policy, BTreeMap::new())
+}
+
+/// The same within other rate windows, as (calls, seconds).
+pub fn delivery_within(
+    host: &TestHost,
+    brevo: &stand_ins::brevo::Brevo,
+    policy: host_harness::delivery::Policy,
+    limits: BTreeMap<Family, Vec<(u32, u32)>>,
+) -> Delivery {
     let key = brevo.api_key().to_owned();
     let world = World {
         clock: host.clock.clone(),
@@ -136,7 +151,7 @@ pub fn delivery_with(
         api_key: Arc::new(move || Some(key.clone().into())),
         allow_private: true,
         plan: Plan::Extended,
-        limits: BTreeMap::new(),
+        limits,
         unknown_consent: UnknownConsent::Hold,
         create_attributes: true,
         targets: vec![(host.installation.id, host.installation.profile.targets.clone())],

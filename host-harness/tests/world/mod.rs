@@ -7,7 +7,7 @@ mod vendor;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use host_harness::config::{self, Environment};
+use host_harness::config::{self, Environment, HostConfig};
 use host_harness::connectors::{BUILT_IN, Connector};
 use host_harness::host::{Host, STORE_FILE};
 use host_harness::operate::accounting::{Sums, reconciling};
@@ -18,7 +18,7 @@ use stand_ins::clock::Scale;
 use vendor::Checked;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
-const MOENGAGE: &str = r#"
+pub const MOENGAGE: &str = r#"
       moengage:
         enabled: true
         workspace_id: "ABC123"
@@ -33,13 +33,17 @@ pub struct World {
     host: Option<Host>,
     pub brevo: Checked,
     directory: tempfile::TempDir,
+    config: HostConfig,
 }
 
 impl World {
     pub fn start(components: &str, connectors: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), components, connectors)
+    }
+
+    pub fn start_in(directory: tempfile::TempDir, components: &str, connectors: &str) -> Self {
         let scale = Scale::from_now(120.0);
         let brevo = Checked::start(Options { scale, ..Options::default() });
-        let directory = tempfile::tempdir().unwrap();
         let text = format!(
             "host:\n  data_dir: ./data\n  intake: 127.0.0.1:0\n  allow_private_addresses: true\n  time: {{ factor: {}, epoch: {} }}\n{components}tenants:\n  - name: shop\n    brevo: {{ account: shop, api_key: \"${{BREVO}}\", base_url: \"{}/v3\", create_attributes: true }}\n    connectors:{connectors}",
             scale.factor,
@@ -55,7 +59,17 @@ impl World {
         let config = config::parse(&text, directory.path(), &environment, BUILT_IN)
             .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
         let host = Host::start(&config, &Connector::all(&config).unwrap()).unwrap();
-        Self { host: Some(host), brevo, directory }
+        Self { host: Some(host), brevo, directory, config }
+    }
+
+    pub fn host(&self) -> &Host {
+        self.host.as_ref().unwrap()
+    }
+
+    pub fn restarted(mut self) -> Self {
+        self.host.take().unwrap().stop();
+        self.host = Some(Host::start(&self.config, &Connector::all(&self.config).unwrap()).unwrap());
+        self
     }
 
     pub fn post(&self, surface: &str, header: (&str, &str), body: &Value) -> u16 {

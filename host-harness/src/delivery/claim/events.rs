@@ -94,7 +94,7 @@ impl Delivery {
     ) -> Result<Option<BatchRow>, StoreError> {
         let mut intent = Intent::read(action.intent.as_deref())?;
         let Some(event) = event_of(&action) else { return Ok(None) };
-        if intent.single {
+        if intent.single || intent.look {
             return Ok(None);
         }
         if deletions::ends(tx, &action)? {

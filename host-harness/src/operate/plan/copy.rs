@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::PlanError;
 use crate::host::{STORE_FILE, code_cache};
 use crate::plugin::cache::Cache;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, generation};
 
 /// How the directories of copies are called.
 const PREFIX: &str = "harness-plan-";
@@ -36,7 +36,8 @@ impl Copy {
             connection.busy_timeout(std::time::Duration::from_secs(10))?;
             let target = copy.store();
             connection.execute("VACUUM INTO ?1", params![target.to_string_lossy()])?;
-            Ok(())
+            // It is the memory of no host; a store in doubt stays so.
+            generation::forget(&Connection::open(&target)?)
         };
         read().map_err(PlanError::Copy)?;
         copy.take_compiled(&code_cache(data_dir));
