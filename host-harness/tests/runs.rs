@@ -302,7 +302,8 @@ fn g16_a_resource_is_read_anew_but_not_under_a_page_that_is_being_read() {
             .unwrap()
     };
     host.make_due();
-    let job = host.store.write::<_, StoreError>(|tx| jobs::claim(tx, START)).unwrap().unwrap();
+    let mine = [host.installation.id];
+    let job = host.store.write::<_, StoreError>(|tx| jobs::claim(tx, &mine, START)).unwrap().unwrap();
     assert_eq!(anew(), Err(Refused::UnderWay));
     host.store
         .write::<_, StoreError>(|tx| {

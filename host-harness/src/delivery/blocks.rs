@@ -113,15 +113,16 @@ impl Delivery {
             work.no_block(channel);
             return Ok(End::Over(State::Deduplicated, "not-blocked"));
         }
-        if self.store.read(|tx| doubt::covers(tx, opted_in_at))? {
-            return Ok(End::Stopped(State::Parked, opt_in_in_doubt()));
-        }
         let view = work.consent(channel);
         if view.is_opted_out() {
             return Ok(End::Over(State::Superseded, "newer-opt-out"));
         }
         if view.is_suppressed() {
             return Ok(End::Stopped(State::Parked, suppressed()));
+        }
+        let doubtful = |at| self.store.read(|tx| doubt::covers(tx, at));
+        if view.oldest_opt_in().map(doubtful).transpose()?.unwrap_or_default() {
+            return Ok(End::Stopped(State::Parked, opt_in_in_doubt()));
         }
         if !may_lift(&contact, view) {
             return Ok(End::Stopped(State::Parked, block_not_ours()));

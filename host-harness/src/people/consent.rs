@@ -65,6 +65,8 @@ pub struct Others {
     pub opted_out: bool,
     /// An address of one of them must not be written to.
     pub suppressed: bool,
+    /// The oldest opt-in that outweighs an opt-out of its giver's.
+    pub opted_in_at: Option<Millis>,
 }
 
 impl ConsentView {
@@ -93,6 +95,12 @@ impl ConsentView {
     /// others want says nothing of what this person wants.
     pub fn is_known(&self) -> bool {
         self.status.is_some() || self.suppressed.is_some()
+    }
+
+    /// The oldest of the opt-ins by which a block of the mailbox may be lifted.
+    pub fn oldest_opt_in(&self) -> Option<Millis> {
+        let others = self.others.and_then(|others| others.opted_in_at);
+        [self.opted_in_at, others].into_iter().flatten().min()
     }
 
     /// True where an explicit opt-in of that date outweighs every opt-out of the person's own.
@@ -323,6 +331,9 @@ impl Consents {
             let others = view.others.get_or_insert_default();
             others.opted_out |= theirs.opted_out_themselves();
             others.suppressed |= theirs.suppressed.is_some();
+            if theirs.opted_out_at.is_some() {
+                others.opted_in_at = [others.opted_in_at, theirs.opted_in_at].into_iter().flatten().min();
+            }
         }
         Ok(view)
     }
