@@ -87,3 +87,36 @@ fn an_opt_out_of_texts_is_nobodys_who_only_shares_the_mailbox() {
     let plan = vec![Step::Push(vec![0]), Step::Rest, Step::Push(vec![1]), Step::Rest];
     assert_eq!(differences(&History { shared: Some((0, 1)), ..told(events, plan) }), []);
 }
+
+/// Whoever of both comes first has the contact, and what one of them wants is not the other's to lift.
+#[test]
+fn one_of_two_with_a_mailbox_wants_nothing_and_the_other_one_opts_in() {
+    let both = |person, second, code| Event {
+        email: "both@example.com".to_owned(),
+        flag: Some(code == Code::OptOut),
+        ..event(person, second, code, &[])
+    };
+    for order in [[0, 1, 2, 3], [1, 0, 2, 3], [1, 3, 0, 2]] {
+        let events = vec![
+            both(0, -400, Code::View),
+            both(1, -300, Code::View),
+            both(0, -200, Code::OptOut),
+            both(1, -100, Code::OptIn),
+        ];
+        let plan = order.into_iter().flat_map(|n| [Step::Push(vec![n]), Step::Rest]).collect();
+        assert_eq!(differences(&History { shared: Some((0, 1)), ..told(events, plan) }), []);
+    }
+}
+
+/// Brevo has the address, the host meets it there, and then learns whose it is.
+#[test]
+fn whom_brevo_had_by_address_only_is_the_person_who_comes_to_have_it() {
+    let events = vec![
+        event(0, -300, Code::View, &[]),
+        event(0, -200, Code::Campaign, &[]),
+        Event { names: Names::Address, ..event(0, -100, Code::Campaign, &[]) },
+    ];
+    let plan =
+        vec![Step::Campaign(2), Step::Rest, Step::Campaign(1), Step::Rest, Step::Push(vec![0]), Step::Rest];
+    assert_eq!(differences(&History { existing: Some((0, false)), ..told(events, plan) }), []);
+}
