@@ -12,6 +12,7 @@ mod lists;
 mod plan;
 mod remap;
 mod run;
+mod secrets;
 mod serve;
 mod simulate;
 mod status;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, ConfigError, Environment, HostConfig, Location};
+use crate::config::{self, ConfigError, Environment, HostConfig, Location, SecretRefusal};
 use crate::connectors::{BUILT_IN, ConnectorError};
 use crate::host::STORE_FILE;
 use crate::store::{Store, StoreError};
@@ -58,6 +59,7 @@ enum Command {
     Backfill(backfill::Args),
     Remap(remap::Args),
     Plan(plan::Args),
+    Secrets(secrets::Args),
     Call(call::Args),
     Simulate(simulate::Args),
     Bench(bench::Args),
@@ -100,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(&args),
         Command::Remap(args) => remap::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Secrets(args) => secrets::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(args),
@@ -152,6 +155,12 @@ impl Failure {
         if !self.remedy.is_empty() {
             eprintln!("-> {}", safe(&self.remedy));
         }
+    }
+}
+
+impl From<SecretRefusal> for Failure {
+    fn from(refusal: SecretRefusal) -> Self {
+        Self::usage(refusal.code, refusal.message, refusal.remedy)
     }
 }
 
