@@ -3,6 +3,7 @@
 
 mod bench;
 mod benchmarks;
+mod canary;
 mod erasing;
 #[path = "../described/brevo.rs"]
 mod vendor;
