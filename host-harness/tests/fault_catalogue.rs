@@ -46,7 +46,6 @@ pub enum Stance {
     DoesNotApply { why: &'static str },
 }
 
-#[allow(dead_code)]
 pub const fn held(
     id: &'static str,
     happens: &'static str,
