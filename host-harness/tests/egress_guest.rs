@@ -90,11 +90,11 @@ impl Capture {
 /// `content-length` says.
 fn first_request(text: &str) -> Option<usize> {
     let head = text.find("\r\n\r\n")? + 4;
-    let lengths = text[..head].lines().filter_map(|line| {
+    let mut lengths = text[..head].lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().unwrap())
     });
-    let whole = head + lengths.last().unwrap_or(0);
+    let whole = head + lengths.next_back().unwrap_or(0);
     (text.len() >= whole).then_some(whole)
 }
 

@@ -411,7 +411,7 @@ fn s06_the_search_finds_every_spelling() {
             .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") });
         let url = url.collect::<String>().replace("%2D", "-").replace("%2E", ".");
         for shown in [text.to_owned(), pair, hex, json, format!("{text:?}"), url] {
-            let mut canaries = Canaries::new(&[secret.clone()]);
+            let mut canaries = Canaries::new(std::slice::from_ref(&secret));
             buffer.clear();
             buffer.extend_from_slice(b"2026-01-01 INFO something ");
             buffer.extend_from_slice(shown.as_bytes());
