@@ -26,6 +26,7 @@ pub mod people;
 pub mod pipeline;
 pub mod plugin;
 pub mod registry;
+pub mod sealed;
 pub mod secrets;
 pub mod store;
 pub mod unit;

@@ -273,7 +273,7 @@ fn bad_files_are_refused_with_line_and_remedy() {
         (
             "\"${BREVO_API_KEY}\"",
             "\"${BREVO_KEY}\"",
-            "missing-secret 8 tenants[0].brevo.api_key: the variable BREVO_KEY is not set | set BREVO_KEY in the environment of the host, or use `\"${file:/path}\"`",
+            "missing-secret 8 tenants[0].brevo.api_key: the variable BREVO_KEY is not set | set BREVO_KEY in the environment of the host, or use `\"${file:/path}\"` or `\"${sealed:NAME}\"`",
         ),
         (
             "\"${BREVO_API_KEY}\"",
@@ -412,6 +412,58 @@ fn every_problem_is_told_at_once_in_the_order_of_the_file() {
         ("missing-secret", 14),
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn s23_nothing_listens_beyond_loopback_unless_a_proxy_ends_tls_before_it() {
+    for open in [
+        "0.0.0.0:8787",
+        "[::]:8787",
+        "192.168.1.7:8787",
+        "8.8.8.8:80",
+        "[2606:4700::1]:443",
+        "169.254.1.1:80",
+    ] {
+        let text = GOOD.replace("127.0.0.1:0", &format!("\"{open}\""));
+        let found = problems(&text);
+        assert!(found.len() == 1 && found[0].starts_with("open-intake 3 host.intake"), "{found:?}");
+        assert!(found[0].contains("intake_behind_tls_proxy"), "{found:?}");
+        let said = text.replace("  data_dir", "  intake_behind_tls_proxy: true\n  data_dir");
+        assert_eq!(problems(&said), ["accepted"], "the operator says that TLS ends before it");
+        let denied = text.replace("  data_dir", "  intake_behind_tls_proxy: false\n  data_dir");
+        assert!(problems(&denied)[0].starts_with("open-intake"));
+    }
+    for closed in ["127.0.0.1:0", "127.8.8.8:1", "[::1]:8787"] {
+        assert_eq!(
+            problems(&GOOD.replace("127.0.0.1:0", &format!("\"{closed}\""))),
+            ["accepted"],
+            "{closed}"
+        );
+    }
+    // There is no other listener: whatever else looks like one is not a key.
+    for key in ["admin", "admin_listen", "listen", "metrics"] {
+        let text = GOOD.replace("  data_dir", &format!("  {key}: 0.0.0.0:9000\n  data_dir"));
+        assert!(problems(&text)[0].starts_with("unknown-key"), "{key}");
+    }
+}
+
+#[test]
+fn s13_a_name_is_no_path() {
+    let names =
+        ["../x", "a/b", ".", "..", "/etc", "a\\\\b", "A", "a b", "a%2fb", "\u{e4}", "a:b", "a\\u0000b", ""];
+    for name in names.map(str::to_owned).into_iter().chain(["x".repeat(65)]) {
+        for (from, to) in [("name: shop", "name"), ("account: main", "account")] {
+            let found = problems(&GOOD.replace(from, &format!("{to}: \"{name}\"")));
+            assert!(!found.contains(&"accepted".to_owned()), "{to}: {name}");
+        }
+        let text = GOOD.replace(
+            "tenants:",
+            &format!(
+                "  components:\n    \"{name}\": {{ component: ./x.wasm, manifest: ./x.json }}\ntenants:"
+            ),
+        );
+        assert_ne!(problems(&text), ["accepted"], "component {name}");
+    }
 }
 
 #[test]

@@ -282,6 +282,63 @@ fn s01_an_override_is_an_origin_and_private_only_by_the_switch() {
     }
 }
 
+/// A private address as it can be spelled, and names around one.
+const SPELLINGS: [&str; 18] = [
+    "127.0.0.1",
+    "127.0.0.1.",
+    "2130706433",
+    "017700000001",
+    "0x7f000001",
+    "0x7f.1",
+    "[::1]",
+    "[::ffff:7f00:1]",
+    "localhost",
+    "localhost.",
+    "%31%32%37.0.0.1",
+    "127%2e0%2e0%2e1",
+    "\u{ff11}\u{ff12}\u{ff17}.0.0.1",
+    "127\u{3002}0\u{3002}0\u{3002}1",
+    "169.254.169.254",
+    "01@169.254.169.254",
+    "01.169.254.169.254/",
+    "01#.evil.example",
+];
+
+#[test]
+fn s01_no_spelling_of_an_address_is_a_value_that_a_tenant_may_choose() {
+    for spelling in SPELLINGS {
+        let mut case = Case::new();
+        case.settings["data_center"] = json!(spelling);
+        let error = case.denied(request("data", Method::Get, &["v1", "customer"]));
+        assert_eq!(error.code, "variable-not-granted", "{spelling}");
+        assert!(!error.message.contains(spelling), "{}", error.message);
+        // One label stays under its suffix, whatever it looks like.
+        case.settings["shop"]["name"] = json!(spelling);
+        if let Ok(permitted) = case.permit(request("shop", Method::Get, &[])) {
+            assert_eq!(permitted.url, format!("https://{spelling}.shops.example:8443/"));
+            assert!(!permitted.allow_private && !spelling.contains('.'));
+        }
+    }
+}
+
+#[test]
+fn s01_an_origin_of_the_operator_is_text_of_plain_letters() {
+    let wanted = || request("data", Method::Get, &["v1", "customer"]);
+    for spelling in SPELLINGS {
+        let origin = spelling.strip_suffix('/').unwrap_or(spelling);
+        let plain = origin.bytes().all(|b| b.is_ascii_alphanumeric() || b".-[]:".contains(&b));
+        let case = Case::with_override("data", &format!("https://{spelling}"), false);
+        match case.permit(wanted()) {
+            // The network judges the address behind it, because the switch is off.
+            Ok(permitted) => assert!(plain && !permitted.allow_private, "{spelling}"),
+            Err(error) => {
+                assert!(!plain, "{spelling}: {}", error.message);
+                assert_eq!(error.code, "override-not-usable");
+            }
+        }
+    }
+}
+
 /// One endpoint under a bucket of the settings, and one that only the operator can place.
 fn files(settings: Value) -> Case {
     let text = r#"{ "connector": "example", "contract": "0.1.0", "endpoints": {

@@ -182,7 +182,7 @@ impl std::io::Write for Log {
 }
 
 #[test]
-fn s09_nothing_of_a_signature_is_logged() {
+fn s06_nothing_of_a_signature_is_logged() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -196,7 +196,7 @@ fn what_went_wrong_on_the_wire_says_whether_the_request_left() {
 }
 
 #[test]
-fn a_short_wait_for_the_window_is_waited_and_a_long_one_ends_the_call() {
+fn n33_a_short_wait_for_the_window_is_waited_and_a_long_one_ends_the_call() {
     let bench = Bench::new();
     for _ in 0..5 {
         bench.answer(200, &[], b"");
@@ -235,6 +235,20 @@ fn n13_a_429_is_obeyed_by_the_next_call_too() {
     bench.answer(200, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "30")], b"");
     unit.http(get()).unwrap();
     assert_eq!(unit.http(get()).unwrap_err().retry_after_ms, Some(30_000));
+}
+
+#[test]
+fn n15_a_vendor_that_goes_down_and_says_for_how_long_is_left_alone() {
+    let bench = Bench::new();
+    bench.answer(503, &[("retry-after", "90")], b"maintenance");
+    let unit = bench.unit(&[]);
+    assert_eq!(unit.http(get()).unwrap().status, 503);
+    let error = bench.unit(&[]).http(get()).unwrap_err();
+    assert_eq!((error.kind, error.retry_after_ms), (ErrorKind::RateLimited, Some(90_000)));
+    assert_eq!(bench.asked().len(), 1, "nobody was called meanwhile");
+    bench.clock.sleep(Duration::from_secs(90));
+    bench.answer(200, &[], b"");
+    unit.http(get()).unwrap();
 }
 
 #[test]

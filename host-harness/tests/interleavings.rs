@@ -264,7 +264,7 @@ fn play(history: &[Happening], order: &Order) -> Held {
 }
 
 #[test]
-fn n28_any_interleaving_of_live_poll_and_backfill_ends_in_one_state_at_brevo() {
+fn n28_n29_any_interleaving_of_live_poll_and_backfill_ends_in_one_state_at_brevo() {
     let cases =
         std::env::var("INTERLEAVINGS").map_or(5, |text| text.parse().expect("INTERLEAVINGS is a number"));
     let mut runner = TestRunner::new(Config { cases, max_shrink_iters: 20, ..Config::default() });

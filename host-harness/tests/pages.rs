@@ -85,6 +85,69 @@ fn n13_a_vendor_that_asks_to_wait_is_left_alone_for_that_long() {
 }
 
 #[test]
+fn n33_a_quota_that_is_used_up_for_the_day_is_waited_for_and_nothing_is_lost() {
+    let host = TestHost::new();
+    host.script(|unit, _| match position(unit) {
+        Some(1) => failed(FailureKind::RateLimited(Some(20 * HOUR as u64))),
+        _ => three_pages(unit),
+    });
+    host.make_due();
+    host.settle();
+    let (due, result, code, at) = host.job();
+    assert_eq!((result.as_deref(), code.as_deref(), at), (Some("failed"), Some("said-so"), Some(vec![1])));
+    assert!((START + 20 * HOUR..START + 25 * HOUR).contains(&due.unwrap()), "{due:?}");
+    assert!(host.letters().is_empty(), "it goes on by itself");
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = asked.clone();
+    host.script(move |unit, _| {
+        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        three_pages(unit)
+    });
+    assert_eq!(asked_in(&host, 19, HOUR, &asked), 0, "nobody is called before");
+    assert_eq!(asked_in(&host, 1, HOUR, &asked), 2, "it goes on where it stood");
+    assert_eq!(host.actions().len(), 3, "every page once");
+    host.assert_sums();
+}
+
+#[test]
+fn n14_a_source_in_trouble_is_asked_ever_more_seldom_and_holds_nobody_up() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let host = TestHost::new();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    host.script(move |unit, _| match &unit.work {
+        Work::Page(_) => {
+            count.fetch_add(1, Ordering::SeqCst);
+            failed(FailureKind::Transient)
+        }
+        _ => Ok(Outcome {
+            records: vec![event("pushed", &person("ann"), Some(START), START)],
+            ..Outcome::default()
+        }),
+    });
+    host.make_due();
+    host.settle();
+    let minute = HOUR / 60;
+    let first_hour = asked_in(&host, 60, minute, &asked);
+    let second_day = {
+        asked_in(&host, 24, HOUR, &asked);
+        asked_in(&host, 24, HOUR, &asked)
+    };
+    assert!((3..=15).contains(&first_hour), "{first_hour} in an hour");
+    assert!((20..=24).contains(&second_day), "{second_day} in a day of looking once an hour: it goes on");
+    // What comes by another door goes through meanwhile.
+    host.append();
+    host.settle();
+    assert_eq!(host.actions().len(), 1);
+    assert!(host.letters().is_empty());
+    host.script(|unit, _| three_pages(unit));
+    asked_in(&host, 24, HOUR, &asked);
+    assert_eq!(host.job().1.as_deref(), Some("complete"));
+    host.assert_sums();
+}
+
+#[test]
 fn n25_more_but_later_keeps_the_cursor_and_waits() {
     let host = TestHost::new();
     host.script(|_, _| {

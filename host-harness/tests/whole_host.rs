@@ -87,6 +87,31 @@ fn d17_an_opt_out_made_at_brevo_is_never_undone() {
 }
 
 #[test]
+fn d12_texts_are_kept_to_the_byte_and_shown_without_their_tricks() {
+    let world = moengage();
+    // Emoji of several characters, letter and accent apart and together, an override, a joiner.
+    let names = [
+        "\u{1f469}\u{200d}\u{1f467}",
+        "Zoe\u{308} Zo\u{eb}",
+        "abc\u{202e}gpj.exe",
+        "a\u{200b}b",
+        "\u{645}\u{631}\u{64a}\u{645}",
+    ];
+    for (n, name) in names.into_iter().enumerate() {
+        let mut one = event(&world, &format!("e{n}"), 60, json!({ "u_fn": name, "moe_unsubscribe": false }));
+        let address = format!("p{n}@example.com");
+        one["uid"] = json!(format!("uid-{n}"));
+        one["email_id"] = json!(address);
+        one["user_attributes"]["u_em"] = json!(address);
+        one["user_attributes"]["moengage_user_id"] = json!(format!("m-{n}"));
+        world.push(&[one]);
+        let contact = world.brevo.contact_by_ext_id(&format!("uid-{n}")).unwrap();
+        assert_eq!(contact.attributes.get("FIRSTNAME"), Some(&json!(name)), "{name:?}");
+    }
+    world.assert_clean();
+}
+
+#[test]
 fn a_b_a_arrives_at_brevo_as_three_changes_and_old_events_do_not() {
     let world = moengage();
     for (n, plan) in ["paused", "active", "paused"].into_iter().enumerate() {

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn phones_need_a_country() {
+    fn d11_phones_need_a_country() {
         let known = |text: &str| Phone::Known(text.to_owned());
         assert_eq!(phone("+91 88884-44411", None, false), known("+918888444411"));
         assert_eq!(phone("0091 8888 444411", None, false), known("+918888444411"));

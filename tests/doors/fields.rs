@@ -177,7 +177,7 @@ fn missing_leaves_alone_and_null_and_empty_do_what_is_said() {
 }
 
 #[test]
-fn what_can_not_be_converted_is_logged_and_counted_and_neither_sent_nor_cleared() {
+fn d15_what_can_not_be_converted_is_logged_and_counted_and_neither_sent_nor_cleared() {
     let settings = with(
         "field_mapping",
         json!({"points": {"to": "POINTS", "type": "number"}, "since": {"to": "SINCE", "convert": "epoch_seconds"}}),

@@ -14,7 +14,7 @@ fn phone(options: Value, number: &str) -> Option<String> {
 }
 
 #[test]
-fn a_phone_number_needs_a_country() {
+fn d11_a_phone_number_needs_a_country_and_nothing_is_guessed() {
     let germany = || json!({"phone_country": {"code": "+49", "trunk": "0"}});
     let america = || json!({"phone_country": {"code": "1", "digits": 10}});
     let hungary = || json!({"phone_country": {"code": "36", "trunk": "06", "digits": 9}});
@@ -30,6 +30,16 @@ fn a_phone_number_needs_a_country() {
         (america(), "15550102030", None),
         (hungary(), "06 20 123 4567", Some("+36201234567")),
         (hungary(), "06 20 123 456", None),
+        // Digits of other scripts, letters on a keypad, what is short or has an extension.
+        (germany(), "\u{660}\u{661}\u{667}\u{660} \u{661}\u{662}\u{663}\u{664}\u{665}\u{666}\u{667}", None),
+        (germany(), "+\u{664}\u{669}1701234567", None),
+        (germany(), "\u{ff10}170 1234567", None),
+        (america(), "1-800-FLOWERS", None),
+        (germany(), "110", None),
+        (germany(), "0170 1234567 ext. 9", None),
+        (germany(), "0170 1234567 / 0170 7654321", None),
+        (json!({}), "00 49 170 1234567", Some("+491701234567")),
+        (json!({}), "+0 170 1234567", None),
     ] {
         assert_eq!(phone(options.clone(), number).as_deref(), expected, "{options} {number}");
     }

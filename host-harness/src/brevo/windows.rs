@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Plan;
+use crate::egress::rate_headers::RateHeaders;
 use crate::world::{HttpResponse, Millis};
 
 /// Calls that are counted together, and that stop together where Brevo refuses them: a key may have
@@ -208,14 +209,22 @@ impl Family {
 const SECOND: Millis = 1_000;
 /// One call in so many of each window is never made by work in bulk (none where a window has fewer).
 pub const RESERVE: u32 = 5;
-/// Longest time that a header may close a family for; then one call finds out.
-const LONGEST_CLOSURE: Millis = 3_600 * SECOND;
 /// 429 without a usable header: 1 s, doubled each time, at most this.
 const LONGEST_BACKOFF: Millis = 60 * SECOND;
 /// Failures in a row after which calls stop for a while.
 const BREAKER_AFTER: u32 = 3;
 /// First and longest time that the breaker stays open.
 const BREAKER: (Millis, Millis) = (5 * SECOND, 300 * SECOND);
+/// Calls that may fail, in tenths: 20 at once, and beyond that one in ten. A failed call is made again,
+/// so this is also how many repetitions a vendor in trouble gets on top.
+const BUDGET: u32 = 200;
+/// What one failure takes of it.
+const FAILURE: u32 = 10;
+/// While the one call that finds out has no answer, nothing else is called; after this long it counts as
+/// lost. Longer than any call takes.
+const PROBE: Millis = 60 * SECOND;
+/// Code of a family that is closed because its calls fail.
+const UNAVAILABLE: &str = "brevo-unavailable";
 
 /// The windows of one family.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -229,6 +238,16 @@ pub struct Windows {
     /// It was closed because Brevo refuses its calls, and none went through since.
     #[serde(default)]
     refused: bool,
+    /// What is left of [`BUDGET`].
+    #[serde(default = "whole_budget")]
+    budget: u32,
+    /// The one call that finds out is under way, until then at most.
+    #[serde(default)]
+    probe: Option<Closed>,
+}
+
+fn whole_budget() -> u32 {
+    BUDGET
 }
 
 /// Why a family is closed although its windows have room.
@@ -262,6 +281,8 @@ impl Windows {
             limited: 0,
             failures: 0,
             refused: false,
+            budget: BUDGET,
+            probe: None,
         }
     }
 
@@ -274,6 +295,7 @@ impl Windows {
         }
         (self.closed, self.limited, self.failures) = (stored.closed, stored.limited, stored.failures);
         self.refused = stored.refused;
+        (self.budget, self.probe) = (stored.budget.min(BUDGET), stored.probe);
     }
 
     /// Counts what somebody else counted in windows of the same account, and is closed as they are.
@@ -305,21 +327,33 @@ impl Windows {
     }
 
     fn opens_within(&self, now: Millis, share: fn(u32) -> u32) -> Option<Millis> {
-        let closed = self.closed.as_ref().map(|closed| closed.until);
+        let closed = [&self.closed, &self.probe].into_iter().flatten().map(|closed| closed.until);
         let full = self.windows.iter().filter_map(|window| window.opens_at(now, share(window.calls)));
         full.chain(closed).filter(|at| *at > now).max()
     }
 
     /// Why it is closed, where it is by an answer and not by a full window.
     pub fn closed(&self, now: Millis) -> Option<&Closed> {
-        self.closed.as_ref().filter(|closed| closed.until > now)
+        [&self.closed, &self.probe].into_iter().flatten().find(|closed| closed.until > now)
     }
 
-    /// Counts one call.
+    /// Counts one call. Where calls have failed it is the only one until its answer comes.
     pub fn count(&mut self, now: Millis) {
         for window in &mut self.windows {
             window.count(now);
         }
+        if self.is_failing() {
+            self.probe = Some(Closed { until: now + PROBE, code: UNAVAILABLE.to_owned() });
+        }
+    }
+
+    /// A call that was counted was not made.
+    pub fn not_made(&mut self) {
+        self.probe = None;
+    }
+
+    fn is_failing(&self) -> bool {
+        self.failures >= BREAKER_AFTER || self.budget < FAILURE
     }
 
     /// Closes the family, never for less than it is closed already.
@@ -340,35 +374,45 @@ impl Windows {
         std::mem::take(&mut self.refused)
     }
 
-    /// Obeys an answer: its rate headers, and for 429 the wait that it asks for.
+    /// Obeys an answer: its rate headers, and for 429 and 5xx the wait that it asks for.
     pub fn heed(&mut self, answer: &HttpResponse, now: Millis) {
+        self.probe = None;
+        let said = RateHeaders::read(&answer.headers, now);
         if answer.status == 429 {
             self.limited += 1;
             let backoff = LONGEST_BACKOFF.min(SECOND << (self.limited - 1).min(6));
-            let wait = reset(answer).or_else(|| seconds(answer.header("retry-after"))).unwrap_or(backoff);
+            let wait = said.reset.or(said.retry_after).unwrap_or(backoff);
             self.close(now + wait, "rate-limited");
             return;
         }
         self.limited = 0;
         if answer.status >= 500 {
-            return self.fail(now);
+            self.fail(now);
+            if let Some(wait) = said.retry_after {
+                self.close(now + wait, UNAVAILABLE);
+            }
+            return;
         }
         self.failures = 0;
+        self.budget = BUDGET.min(self.budget + 1);
         // docs/api-limits: `x-sib-ratelimit-remaining`, and `-reset` in seconds left.
-        if answer.header("x-sib-ratelimit-remaining").and_then(digits) == Some(0)
-            && let Some(wait) = reset(answer)
+        if said.remaining == Some(0)
+            && let Some(wait) = said.reset
         {
             self.close(now + wait, "rate-limited");
         }
     }
 
-    /// Counts a call without an answer. After a few in a row calls stop for a while, so that an
-    /// outage does not use up every action's attempts.
+    /// Counts a call without an answer. After a few in a row, or where more than a tenth fail, calls
+    /// stop for a while and then go on one by one, so that an outage does not use up every action's
+    /// attempts and whoever is in trouble isn't held there by repetitions.
     pub fn fail(&mut self, now: Millis) {
-        self.failures += 1;
-        if self.failures >= BREAKER_AFTER {
-            let wait = BREAKER.1.min(BREAKER.0 << (self.failures - BREAKER_AFTER).min(10));
-            self.close(now + wait, "brevo-unavailable");
+        self.probe = None;
+        self.failures = self.failures.saturating_add(1);
+        self.budget = self.budget.saturating_sub(FAILURE);
+        if self.is_failing() {
+            let longer = self.failures.saturating_sub(BREAKER_AFTER).min(10);
+            self.close(now + BREAKER.1.min(BREAKER.0 << longer), UNAVAILABLE);
         }
     }
 }
@@ -405,21 +449,6 @@ impl Window {
             _ => self.slots.push_back((start, 1)),
         }
     }
-}
-
-fn reset(answer: &HttpResponse) -> Option<Millis> {
-    seconds(answer.header("x-sib-ratelimit-reset"))
-}
-
-/// A wait of whole seconds, between one second and [`LONGEST_CLOSURE`]. Anything else is not one.
-fn seconds(text: Option<&str>) -> Option<Millis> {
-    let seconds = digits(text?)?;
-    Some(seconds.saturating_mul(SECOND).clamp(SECOND, LONGEST_CLOSURE))
-}
-
-fn digits(text: &str) -> Option<Millis> {
-    let plain = !text.is_empty() && text.len() <= 12 && text.bytes().all(|b| b.is_ascii_digit());
-    if plain { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -486,9 +515,28 @@ mod tests {
         assert_eq!(wait(&[("retry-after", "9")]), 9_000);
         assert_eq!(wait(&[("x-sib-ratelimit-reset", "0")]), 1_000);
         assert_eq!(wait(&[("x-sib-ratelimit-reset", "99999999999")]), 3_600_000);
-        for bad in ["-1", "+7", " 7", "7.5", "1e3", "NaN", "inf", "", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+        assert_eq!(wait(&[("retry-after", "Thu, 01 Jan 1970 00:00:20 GMT")]), 20_000);
+        for bad in ["-1", "+7", " 7", "7.5", "1e3", "NaN", "inf", "", "Wed, 31 Dec 1969 23:59:59 GMT"] {
             assert_eq!(wait(&[("retry-after", bad)]), 1_000, "{bad:?}");
+            assert_eq!(wait(&[("x-sib-ratelimit-reset", bad), ("retry-after", "9")]), 9_000, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn n15_a_vendor_that_goes_down_says_for_how_long_and_is_obeyed() {
+        let mut windows = Windows::new(&[(1_000, 1)]);
+        windows.heed(&answer(503, &[("retry-after", "90")]), 0);
+        assert_eq!(windows.opens_at(0), Some(90_000), "the first one is enough");
+        assert_eq!(windows.closed(0).unwrap().code, "brevo-unavailable");
+        windows.heed(&answer(503, &[("retry-after", "99999")]), 90_000);
+        assert_eq!(
+            windows.opens_at(90_000),
+            Some(90_000 + 3_600_000),
+            "an hour at most, then one call finds out"
+        );
+        let mut windows = Windows::new(&[(1_000, 1)]);
+        windows.heed(&answer(503, &[("retry-after", "soon")]), 0);
+        assert_eq!(windows.opens_at(0), None, "what says nothing is one failure");
     }
 
     #[test]
@@ -527,6 +575,77 @@ mod tests {
         windows.heed(&answer(204, &[]), 15_000);
         windows.fail(15_000);
         assert_eq!(windows.opens_at(15_000), None, "one success starts the count anew");
+    }
+
+    #[test]
+    fn n14_one_call_finds_out_whether_it_is_over() {
+        let mut windows = Windows::new(&[(1_000, 1)]);
+        (0..3).for_each(|_| windows.fail(0));
+        assert_eq!(windows.opens_at(5_000), None);
+        windows.count(5_000);
+        assert!(windows.opens_at(5_001).is_some(), "the others wait for its answer");
+        windows.fail(6_000);
+        assert_eq!(windows.opens_at(6_000), Some(16_000), "longer than before");
+        windows.count(16_000);
+        windows.heed(&answer(200, &[]), 17_000);
+        for _ in 0..50 {
+            assert_eq!(windows.opens_at(17_000), None, "everybody goes on");
+            windows.count(17_000);
+        }
+        // An answer that never came, because the process died, doesn't keep it closed.
+        let mut windows = Windows::new(&[(1_000, 1)]);
+        (0..3).for_each(|_| windows.fail(0));
+        windows.count(5_000);
+        let mut again = Windows::new(&[(1_000, 1)]);
+        again.resume(serde_json::from_str(&serde_json::to_string(&windows).unwrap()).unwrap());
+        assert_eq!(again.opens_at(6_000), Some(65_000));
+        assert_eq!(again.opens_at(65_000), None);
+        windows.not_made();
+        assert_eq!(windows.opens_at(6_000), None);
+    }
+
+    /// Calls made and failed within an hour where so many of a hundred fail; ten workers call at once.
+    fn an_hour(failing: u32) -> (u32, u32) {
+        let (mut windows, mut now) = (Windows::new(&[(600, 60)]), 0);
+        let (mut made, mut failed, mut dice) = (0_u32, 0, 12_345_u32);
+        while now < 3_600_000 {
+            if let Some(at) = windows.opens_at(now) {
+                now = at;
+                continue;
+            }
+            let mut under_way = 0;
+            while under_way < 10 && windows.opens_at(now).is_none() {
+                windows.count(now);
+                under_way += 1;
+            }
+            now += 100;
+            for _ in 0..under_way {
+                made += 1;
+                dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if (dice >> 16) % 100 < failing {
+                    failed += 1;
+                    windows.fail(now);
+                } else {
+                    windows.heed(&answer(200, &[]), now);
+                }
+            }
+        }
+        (made, failed)
+    }
+
+    #[test]
+    fn n14_whoever_is_in_trouble_gets_few_repetitions() {
+        let (healthy, none) = an_hour(0);
+        assert_eq!(none, 0);
+        let (few, failed) = an_hour(3);
+        assert!(few > healthy * 9 / 10 && failed > 0, "{few} of {healthy} calls where few fail");
+        for failing in [30, 50, 90, 100] {
+            let (made, failed) = an_hour(failing);
+            let every_five_seconds = 3_600 / 5;
+            assert!(failed <= 20 + made / 10 + every_five_seconds, "{failing} %: {failed} of {made} failed");
+            assert!(made < healthy / 10, "{failing} %: {made} calls where {healthy} are made in health");
+            assert!(made > 10, "{failing} %: somebody goes on finding out");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod plan;
 mod remap;
 mod restore;
 mod run;
+mod secrets;
 mod serve;
 mod simulate;
 mod status;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, ConfigError, Environment, HostConfig, Location};
+use crate::config::{self, ConfigError, Environment, HostConfig, Location, SecretRefusal};
 use crate::connectors::{BUILT_IN, ConnectorError};
 use crate::host::STORE_FILE;
 use crate::store::{Store, StoreError};
@@ -62,6 +63,7 @@ enum Command {
     Plan(plan::Args),
     Backup(backup::Args),
     Restore(restore::Args),
+    Secrets(secrets::Args),
     Call(call::Args),
     Simulate(simulate::Args),
     Bench(bench::Args),
@@ -111,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Secrets(args) => secrets::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(args),
@@ -163,6 +166,12 @@ impl Failure {
         if !self.remedy.is_empty() {
             eprintln!("-> {}", safe(&self.remedy));
         }
+    }
+}
+
+impl From<SecretRefusal> for Failure {
+    fn from(refusal: SecretRefusal) -> Self {
+        Self::usage(refusal.code, refusal.message, refusal.remedy)
     }
 }
 

@@ -38,6 +38,7 @@ enum LogFormat {
 
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     start_log(args.log_format)?;
+    no_core_dumps()?;
     let config = args.config.load()?;
     let connectors = Connector::all(&config)?;
     let host = Host::start(&config, &connectors).map_err(|error| not_started(error, &config))?;
@@ -62,6 +63,21 @@ pub(super) fn run(args: &Args) -> Result<Found, Failure> {
     host.stop();
     tracing::info!("stopped");
     lost.map_or(Ok(Found::Nothing), |lost| Err(lost.into()))
+}
+
+/// A core dump would hold every secret that this process knows.
+fn no_core_dumps() -> Result<(), Failure> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure lives as long as the call, which only reads it.
+    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) } == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    Err(Failure::problem(
+        "core-dumps",
+        format!("core dumps can't be switched off: {error}"),
+        "Look at the machine.",
+    ))
 }
 
 fn start_log(format: LogFormat) -> Result<(), Failure> {

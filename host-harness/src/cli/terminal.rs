@@ -89,7 +89,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shown_data_cannot_drive_a_terminal() {
+    fn s10_shown_data_cannot_drive_a_terminal() {
+        let controls = (0..0x20_u32).chain(0x7f..0xa0);
+        let tricks = [0x200b, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069, 0xfeff];
+        for code in controls.chain(tricks) {
+            let c = char::from_u32(code).unwrap_or_default();
+            for text in [format!("a{c}b"), format!("{c}]0;title\u{7}"), format!("{c}[2J")] {
+                for shown in [safe(&text), safe_lines(&text)] {
+                    let plain = |c: char| !c.is_control() || c == '\n';
+                    assert!(!shown.contains(c) || c == '\n', "{code:x}");
+                    assert!(shown.chars().all(plain), "{code:x}");
+                }
+            }
+        }
         assert_eq!(safe("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
         assert_eq!(safe_lines("a\u{1b}\nb"), "a\\u{1b}\nb");
     }

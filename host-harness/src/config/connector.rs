@@ -56,6 +56,7 @@ impl ConnectorConfig {
 pub(super) struct Reading<'a> {
     pub(super) environment: Option<&'a Environment>,
     pub(super) directory: &'a std::path::Path,
+    pub(super) sealed: Option<&'a secret::SealedFile>,
     pub(super) allow_private: bool,
     pub(super) proxies_declared: bool,
 }
@@ -291,7 +292,8 @@ impl Walk<'_, '_> {
             field.refuse("duplicate-slot", message, remedy, self.problems);
             return Json::Null;
         }
-        match secret::resolve(&reference, self.reading.environment, self.reading.directory) {
+        let Reading { environment, directory, sealed, .. } = *self.reading;
+        match secret::resolve(&reference, environment, directory, sealed) {
             Ok(slot) => {
                 self.slots.insert(name.to_owned(), (slot, field.node.place));
             }

@@ -2,7 +2,7 @@
 //!
 //! `examples/tajo.yaml` shows every key. A file is taken whole or not at all, and every problem
 //! is reported at once with its place and its remedy. Secrets are named in the file, read from
-//! the environment or from files, and kept in memory only.
+//! the environment, from files or from the file of sealed secrets, and kept in memory only.
 
 mod block;
 mod connector;
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 pub use connector::ConnectorConfig;
 pub use problem::{ConfigError, Place, Problem};
-pub use secret::{Environment, Refusal as SecretRefusal, Slot, Source, Stamp};
+pub use secret::{Environment, Refusal as SecretRefusal, SealedFile, Slot, Source, Stamp};
+pub(crate) use secret::{checked, previous, private_file};
 
 use crate::networks::Network;
 use crate::world::TimeScale;
@@ -124,6 +125,21 @@ pub fn load(file: &Path, environment: &Environment, known: &[&str]) -> Result<Ho
 pub fn locate(file: &Path, known: &[&str]) -> Result<Location, ConfigError> {
     let config = load_with(file, None, known)?;
     Ok(Location { data_dir: config.data_dir, time: config.time })
+}
+
+/// Reads where the sealed secrets are, and nothing else: they may not all be there yet.
+pub fn sealed(file: &Path) -> Result<Option<SealedFile>, ConfigError> {
+    let text = read(file).map_err(|problem| ConfigError { file: file.into(), problems: vec![problem] })?;
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let mut problems = Problems::default();
+    let found = yaml::parse(&text, &mut problems).and_then(|root| {
+        let reader = Reader { directory, environment: None, known: &[] };
+        reader.sealed(&Field { node: &root, path: String::new() }, &mut problems)
+    });
+    if problems.is_empty() {
+        return Ok(found);
+    }
+    Err(ConfigError { file: file.into(), problems: problems.into_sorted() })
 }
 
 fn load_with(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::block::{self, Block, Field};
 use super::connector::{self, ConnectorConfig, Reading};
 use super::problem::{Place, Problems};
-use super::secret::{self, Environment, Slot};
+use super::secret::{self, Environment, SealedFile, Slot};
 use super::yaml::{Value, join};
 use super::{ComponentFiles, Destination, HostConfig, Plan, Tenant, UnknownConsent};
 use crate::networks::{BadNetwork, Network};
@@ -43,6 +43,13 @@ impl Reader<'_> {
             components: host.components,
             tenants,
         })
+    }
+
+    /// Only where the sealed secrets are.
+    pub(super) fn sealed(&self, field: &Field<'_>, problems: &mut Problems) -> Option<SealedFile> {
+        let mut block = Block::open(field, problems)?;
+        let host = block.get("host")?;
+        self.host(&host, problems)?.sealed
     }
 
     fn host(&self, field: &Field<'_>, problems: &mut Problems) -> Option<Host> {
@@ -81,11 +88,51 @@ impl Reader<'_> {
         if let Some(field) = block.get("time") {
             host.time = time(&field, host.allow_private, problems);
         }
+        let secrets = block.get("secrets").and_then(|field| field.text(problems));
+        let key = block.get("secrets_key");
+        host.sealed = secrets.and_then(|file| self.sealed_file(file, &block, key.as_ref(), problems));
         if let Some(field) = block.get("components") {
             host.components = self.components(&field, problems);
         }
         block.finish(problems);
         Some(host)
+    }
+
+    fn sealed_file(
+        &self,
+        file: &str,
+        host: &Block<'_>,
+        key: Option<&Field<'_>>,
+        problems: &mut Problems,
+    ) -> Option<SealedFile> {
+        let remedy = "write `secrets_key: \"${file:/path}\"`, in another place than the file of the secrets";
+        let Some(field) = key else {
+            let path = join(&host.path, "secrets_key");
+            problems.add("missing-key", host.place, &path, "`secrets_key` is missing", remedy);
+            return None;
+        };
+        let Value::Text(text) = &field.node.value else {
+            connector::literal_secret(field, "secrets_key", problems);
+            return None;
+        };
+        match secret::reference(text) {
+            Ok(Some(reference)) => {
+                let source = secret::source(&reference, self.directory);
+                if source.is_none() {
+                    let message = "the key of the sealed secrets can't be one of them";
+                    field.refuse("sealed-key-inside", message, remedy, problems);
+                }
+                Some(SealedFile { file: self.directory.join(file), key: source? })
+            }
+            Ok(None) => {
+                connector::literal_secret(field, "secrets_key", problems);
+                None
+            }
+            Err(refusal) => {
+                field.refuse(refusal.code, refusal.message, refusal.remedy, problems);
+                None
+            }
+        }
     }
 
     fn components(&self, field: &Field<'_>, problems: &mut Problems) -> BTreeMap<String, ComponentFiles> {
@@ -169,7 +216,7 @@ impl Reader<'_> {
         let mut block = Block::open(field, problems)?;
         let account = block.need("account", "shop-eu-main", problems).and_then(|f| f.name(problems));
         let api_key = block.need("api_key", "\"${BREVO_API_KEY}\"", problems);
-        let api_key = api_key.and_then(|field| self.secret(&field, problems));
+        let api_key = api_key.and_then(|field| self.secret(&field, host, problems));
         let base_url = block.get("base_url");
         let plans = [("general", Plan::General), ("advanced", Plan::Advanced), ("extended", Plan::Extended)];
         let plan = block.get("plan").map_or(Some(Plan::General), |f| f.word(&plans, problems));
@@ -228,16 +275,19 @@ impl Reader<'_> {
         Some(destination)
     }
 
-    fn secret(&self, field: &Field<'_>, problems: &mut Problems) -> Option<Slot> {
+    fn secret(&self, field: &Field<'_>, host: &Host, problems: &mut Problems) -> Option<Slot> {
         let Value::Text(text) = &field.node.value else {
             connector::literal_secret(field, "brevo_api_key", problems);
             return None;
         };
         match secret::reference(text) {
-            Ok(Some(reference)) => match secret::resolve(&reference, self.environment, self.directory) {
-                Ok(slot) => return Some(slot),
-                Err(refusal) => field.refuse(refusal.code, refusal.message, refusal.remedy, problems),
-            },
+            Ok(Some(reference)) => {
+                let sealed = host.sealed.as_ref();
+                match secret::resolve(&reference, self.environment, self.directory, sealed) {
+                    Ok(slot) => return Some(slot),
+                    Err(refusal) => field.refuse(refusal.code, refusal.message, refusal.remedy, problems),
+                }
+            }
             Ok(None) => connector::literal_secret(field, "brevo_api_key", problems),
             Err(refusal) => field.refuse(refusal.code, refusal.message, refusal.remedy, problems),
         }
@@ -254,6 +304,7 @@ impl Reader<'_> {
         let reading = Reading {
             environment: self.environment,
             directory: self.directory,
+            sealed: host.sealed.as_ref(),
             allow_private: host.allow_private,
             proxies_declared: !host.trusted_proxies.is_empty(),
         };
@@ -312,6 +363,7 @@ struct Host {
     allow_private: bool,
     time: TimeScale,
     components: BTreeMap<String, ComponentFiles>,
+    sealed: Option<SealedFile>,
 }
 
 impl Default for Host {
@@ -323,6 +375,7 @@ impl Default for Host {
             allow_private: false,
             time: TimeScale::REAL,
             components: BTreeMap::new(),
+            sealed: None,
         }
     }
 }

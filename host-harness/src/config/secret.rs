@@ -1,8 +1,9 @@
 //! Secrets: named in the file, held in memory only.
 //!
 //! `"${NAME}"` is read from the environment, `"${file:/path}"` from a file (relative to the
-//! configuration). `NAME_PREVIOUS`, or `/path.previous`, is a second live value during a
-//! rotation: it is accepted inward and never sent outward.
+//! configuration), `"${sealed:NAME}"` from the host's file of sealed secrets ([`crate::sealed`]).
+//! `NAME_PREVIOUS`, or `/path.previous`, or the previous value of a sealed secret, is a second live
+//! value during a rotation: it is accepted inward and never sent outward.
 //!
 //! A slot remembers where it came from, so that a running host can read it again
 //! ([`crate::secrets::LiveSecrets`]).
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroize;
+
+use crate::sealed::{Key, Vault, is_name};
 
 /// Largest secret, in bytes.
 const CAP: u64 = 64 * 1024;
@@ -39,6 +42,54 @@ pub enum Source {
     Variable(String),
     /// A file, and its neighbour `.previous`. Either may change at any time.
     File(PathBuf),
+    /// An entry of the file of sealed secrets, which may change at any time, as may its key.
+    Sealed(Box<SealedFile>, String),
+}
+
+/// The host's file of sealed secrets, and where its key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedFile {
+    /// The file.
+    pub file: PathBuf,
+    /// Where its key comes from; the previous one still opens what was sealed under it.
+    pub key: Source,
+}
+
+impl SealedFile {
+    /// The keys that there are, the current one first.
+    ///
+    /// # Errors
+    /// There is none, or it is no key. The operator must act.
+    pub fn keys(&self, environment: &Environment) -> Result<Vec<Key>, Refusal> {
+        let slot = match &self.key {
+            Source::Variable(name) => variable(name, environment)?,
+            Source::File(path) => file(path)?,
+            Source::Given | Source::Sealed(..) => Err(no_key())?,
+        };
+        [Some(&slot.current), slot.previous.as_ref()].into_iter().flatten().map(Key::parse).collect()
+    }
+
+    fn slot(&self, name: &str, environment: &Environment) -> Result<Slot, Refusal> {
+        let keys = self.keys(environment)?;
+        let (vault, key) = Vault::read(&self.file, &keys)?;
+        let mut values = vault.open(key, name)?.into_iter().map(|value| checked(name, value));
+        let current = values.next().transpose()?.ok_or_else(no_key)?;
+        let previous = values.next().transpose()?;
+        let source = match environment {
+            Environment::Process => Source::Sealed(Box::new(self.clone()), name.to_owned()),
+            Environment::Given(_) if matches!(self.key, Source::Variable(_)) => Source::Given,
+            Environment::Given(_) => Source::Sealed(Box::new(self.clone()), name.to_owned()),
+        };
+        Ok(Slot { current, previous, source })
+    }
+}
+
+fn no_key() -> Refusal {
+    refusal(
+        "no-secrets-key",
+        "nothing says where the key of the sealed secrets is",
+        "set `host.secrets_key` to `\"${file:/path}\"` or to a variable",
+    )
 }
 
 /// How the files of a secret looked when they were read: by this a change is seen without reading
@@ -49,7 +100,17 @@ pub struct Stamp([Option<[i64; 6]>; 2]);
 impl Source {
     /// How the files look now; nothing where there are none.
     pub fn stamp(&self) -> Option<Stamp> {
-        let Self::File(path) = self else { return None };
+        let [first, second] = match self {
+            Self::File(path) => [Some(path.clone()), Some(previous(path))],
+            Self::Sealed(sealed, _) => {
+                let key = match &sealed.key {
+                    Self::File(path) => Some(path.clone()),
+                    _ => None,
+                };
+                [Some(sealed.file.clone()), key]
+            }
+            Self::Given | Self::Variable(_) => return None,
+        };
         let of = |path: &Path| {
             let seen = std::fs::metadata(path).ok()?;
             // A file that is moved into place may be older than the one before.
@@ -57,7 +118,7 @@ impl Source {
             let (modified, changed) = ((seen.mtime(), seen.mtime_nsec()), (seen.ctime(), seen.ctime_nsec()));
             Some([number, seen.len() as i64, modified.0, modified.1, changed.0, changed.1])
         };
-        Some(Stamp([of(path), of(&previous(path))]))
+        Some(Stamp([first, second].map(|path| of(&path?))))
     }
 
     /// Reads both values again.
@@ -69,6 +130,7 @@ impl Source {
             Self::Given => Ok(None),
             Self::Variable(name) => variable(name, &Environment::Process).map(Some),
             Self::File(path) => file(path).map(Some),
+            Self::Sealed(sealed, name) => sealed.slot(name, &Environment::Process).map(Some),
         }
     }
 }
@@ -129,6 +191,7 @@ fn refusal(code: &'static str, message: impl Into<String>, remedy: impl Into<Str
 pub(super) enum Reference<'a> {
     Variable(&'a str),
     File(&'a str),
+    Sealed(&'a str),
 }
 
 /// Reads `${...}`. `Ok(None)` where the text holds no substitution at all.
@@ -154,7 +217,17 @@ pub(super) fn reference(text: &str) -> Result<Option<Reference<'_>>, Refusal> {
         }
         return Ok(Some(Reference::File(path)));
     }
-    if is_variable(inner) {
+    if let Some(name) = inner.strip_prefix("sealed:") {
+        if !is_name(name) {
+            return Err(refusal(
+                "bad-sealed-name",
+                "the name after `sealed:` is not the name of a sealed secret",
+                "use upper case letters, digits and underscores, for instance `\"${sealed:BREVO_API_KEY}\"`",
+            ));
+        }
+        return Ok(Some(Reference::Sealed(name)));
+    }
+    if is_name(inner) {
         return Ok(Some(Reference::Variable(inner)));
     }
     Err(refusal(
@@ -164,24 +237,41 @@ pub(super) fn reference(text: &str) -> Result<Option<Reference<'_>>, Refusal> {
     ))
 }
 
-fn is_variable(name: &str) -> bool {
-    name.len() <= 128
-        && name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
-        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-}
-
 /// Reads both live values. Without an environment nothing is looked up: the slot is empty.
 pub(super) fn resolve(
     reference: &Reference<'_>,
     environment: Option<&Environment>,
     directory: &Path,
+    sealed: Option<&SealedFile>,
 ) -> Result<Slot, Refusal> {
+    let sealed = || {
+        sealed.ok_or_else(|| {
+            refusal(
+                "no-sealed-file",
+                "this host has no file of sealed secrets",
+                "set `host.secrets` to its path and `host.secrets_key` to where its key is",
+            )
+        })
+    };
+    if matches!(reference, Reference::Sealed(_)) {
+        sealed()?;
+    }
     let Some(environment) = environment else {
         return Ok(Slot { current: SecretString::default(), previous: None, source: Source::Given });
     };
     match reference {
         Reference::Variable(name) => variable(name, environment),
         Reference::File(path) => file(&directory.join(path)),
+        Reference::Sealed(name) => sealed()?.slot(name, environment),
+    }
+}
+
+/// Where a reference points to, without looking.
+pub(super) fn source(reference: &Reference<'_>, directory: &Path) -> Option<Source> {
+    match reference {
+        Reference::Variable(name) => Some(Source::Variable((*name).to_owned())),
+        Reference::File(path) => Some(Source::File(directory.join(path))),
+        Reference::Sealed(_) => None,
     }
 }
 
@@ -190,7 +280,7 @@ fn variable(name: &str, environment: &Environment) -> Result<Slot, Refusal> {
         refusal(
             "missing-secret",
             format!("the variable {name} is not set"),
-            format!("set {name} in the environment of the host, or use `\"${{file:/path}}\"`"),
+            format!("set {name} in the environment of the host, or use `\"${{file:/path}}\"` or `\"${{sealed:NAME}}\"`"),
         )
     })?;
     let previous = environment.get(&format!("{name}_PREVIOUS"))?;
@@ -213,7 +303,7 @@ fn file(path: &Path) -> Result<Slot, Refusal> {
 }
 
 /// Where a file's second value lies.
-fn previous(path: &Path) -> PathBuf {
+pub(crate) fn previous(path: &Path) -> PathBuf {
     let mut second = path.as_os_str().to_owned();
     second.push(".previous");
     PathBuf::from(second)
@@ -241,7 +331,8 @@ fn unusable(source: &str) -> Refusal {
     )
 }
 
-fn checked(source: &str, value: SecretString) -> Result<SecretString, Refusal> {
+/// Whether a value can be a secret at all: not empty, and without what would break a header.
+pub(crate) fn checked(source: &str, value: SecretString) -> Result<SecretString, Refusal> {
     let text = value.expose_secret();
     if text.trim().is_empty() {
         return Err(refusal("empty-secret", format!("{source} is empty"), "set the secret"));
@@ -254,6 +345,19 @@ fn checked(source: &str, value: SecretString) -> Result<SecretString, Refusal> {
 }
 
 fn read(path: &Path) -> Result<Option<SecretString>, Refusal> {
+    let Some(mut bytes) = private_file(path, CAP)? else { return Ok(None) };
+    let source = path.display().to_string();
+    let value = std::str::from_utf8(&bytes).map(|text| {
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        SecretString::from(line.strip_suffix('\r').unwrap_or(line))
+    });
+    let value = value.map_err(|_| unusable(&source));
+    bytes.zeroize();
+    checked(&source, value?).map(Some)
+}
+
+/// A file that only the host's user may read; none where there is none.
+pub(crate) fn private_file(path: &Path, cap: u64) -> Result<Option<Vec<u8>>, Refusal> {
     let source = path.display().to_string();
     let unreadable = |e: std::io::Error| {
         refusal(
@@ -270,11 +374,11 @@ fn read(path: &Path) -> Result<Option<SecretString>, Refusal> {
         Err(e) => return Err(unreadable(e)),
     };
     let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > CAP {
+    if !metadata.is_file() || metadata.len() > cap {
         return Err(refusal(
             "unreadable-secret",
-            format!("{source} is not a file of at most 64 KiB"),
-            "point to a file that holds the secret and nothing else",
+            format!("{source} is not a file of at most {} KiB", cap / 1024),
+            "point to a file that holds secrets and nothing else",
         ));
     }
     if metadata.permissions().mode() & 0o007 != 0 {
@@ -285,12 +389,6 @@ fn read(path: &Path) -> Result<Option<SecretString>, Refusal> {
         ));
     }
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    file.take(CAP).read_to_end(&mut bytes).map_err(unreadable)?;
-    let value = std::str::from_utf8(&bytes).map(|text| {
-        let line = text.strip_suffix('\n').unwrap_or(text);
-        SecretString::from(line.strip_suffix('\r').unwrap_or(line))
-    });
-    let value = value.map_err(|_| unusable(&source));
-    bytes.zeroize();
-    checked(&source, value?).map(Some)
+    file.take(cap).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(Some(bytes))
 }

@@ -70,7 +70,7 @@ impl Delivery {
                 match &result {
                     Ok(answer) => windows.heed(answer, now),
                     Err(NoAnswer::Transport(_)) => windows.fail(now),
-                    Err(NoAnswer::NoKey) => {}
+                    Err(NoAnswer::NoKey) => windows.not_made(),
                 }
             }
         });

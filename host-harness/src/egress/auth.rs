@@ -66,6 +66,21 @@ pub fn credential(
     Ok(vec![(header, value)])
 }
 
+/// Shorter ones would be found in answers by chance.
+const SHORTEST_WORD: usize = 8;
+
+/// What opens the endpoint, as it was sent and as it is kept: by this a vendor that says it back is
+/// noticed.
+pub fn words(credential: &[(String, String)], auth: &Auth, secrets: &dyn SecretSource) -> Vec<SecretString> {
+    // What is computed for one request opens no other.
+    let computed = matches!(auth, Auth::Digest(_) | Auth::AwsSigv4 { .. });
+    let sent = credential.iter().filter_map(|(_, value)| value.split(' ').next_back());
+    let mut words: Vec<SecretString> = sent.filter(|_| !computed).map(SecretString::from).collect();
+    words.extend(secrets.get(auth.slot()));
+    words.retain(|word| word.expose_secret().len() >= SHORTEST_WORD);
+    words
+}
+
 fn needed<'a>(text: &'a Text, settings: &'a Value) -> Result<&'a str, Error> {
     text.resolve(settings).ok_or_else(|| {
         let path = match text {

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::contract::http::{Error, ErrorKind, Request, Response};
@@ -163,6 +164,7 @@ impl Egress {
         let permitted = grant.permit(request)?;
         let now = access.world.now();
         let credential = auth::credential(&permitted, extra, &access.settings, access.secrets.as_ref(), now)?;
+        let words = auth::words(&credential, &permitted.endpoint.auth, access.secrets.as_ref());
         self.wait_for_window()?;
 
         let left = self.left();
@@ -184,6 +186,7 @@ impl Egress {
                 let own: Vec<String> = own.collect();
                 secret.extend(own.iter().map(String::as_str));
                 response.headers.retain(|(name, _)| !secret.contains(&name.as_str()));
+                said_back(&mut response, &words);
                 tracing::debug!(
                     call = request.label,
                     status = response.status,
@@ -268,6 +271,21 @@ impl Egress {
             change(&mut windows);
             serde_json::to_string(&windows).unwrap_or_default()
         });
+    }
+}
+
+/// A vendor that says a credential back (in a header, or in what it complains of) does not tell it to
+/// the guest: headers with it are left out, and a body has as many stars in its place. Not done in
+/// files, which go to the spool as they come.
+fn said_back(response: &mut HttpResponse, words: &[SecretString]) {
+    for word in words {
+        let word = word.expose_secret().as_bytes();
+        let finder = memchr::memmem::Finder::new(word);
+        response.headers.retain(|(_, value)| finder.find(value.as_bytes()).is_none());
+        let places: Vec<usize> = finder.find_iter(&response.body).collect();
+        for at in places {
+            response.body[at..at + word.len()].fill(b'*');
+        }
     }
 }
 

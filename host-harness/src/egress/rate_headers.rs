@@ -186,6 +186,39 @@ mod tests {
     }
 
     proptest! {
+        /// Whole seconds are what they say, within the bounds; with anything around them they say nothing.
+        #[test]
+        fn n13_seconds_are_taken_as_they_are_and_only_as_they_are(
+            seconds: u64,
+            zeros in 0_usize..4,
+            around in "[ +\\-.,:eExX_a-z\\t\u{a0}\u{660}-\u{669}]{1,3}",
+            place: prop::sample::Index,
+        ) {
+            let text = format!("{}{seconds}", "0".repeat(zeros));
+            let expected = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000).clamp(WAIT.0, WAIT.1);
+            prop_assert_eq!(read(&[("retry-after", &text)]).retry_after, Some(expected));
+            let mut spoiled = text.clone();
+            spoiled.insert_str(place.index(text.len() + 1), &around);
+            prop_assert_eq!(read(&[("retry-after", &spoiled)]).retry_after, None, "{:?}", spoiled);
+        }
+
+        /// All three forms of a date mean the same instant; a date that is past says nothing.
+        #[test]
+        fn n13_a_date_is_the_same_in_each_of_its_three_forms(seconds in -100_000_i64..100_000) {
+            let at = jiff::Timestamp::from_millisecond(NOW + seconds * 1_000).unwrap();
+            let at = jiff::tz::TimeZone::UTC.to_datetime(at);
+            let expected = (seconds > 0).then(|| (seconds * 1_000).clamp(WAIT.0, WAIT.1));
+            for form in ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"] {
+                let text: String = at.strftime(form).to_string();
+                prop_assert_eq!(read(&[("retry-after", &text)]).retry_after, expected, "{:?}", text);
+                for spoiled in [format!("{text} "), format!(" {text}"), text.replace("GMT", "gmt+1"), text.replacen(':', ".", 1)] {
+                    if spoiled != text {
+                        prop_assert_eq!(read(&[("retry-after", &spoiled)]).retry_after, None, "{:?}", spoiled);
+                    }
+                }
+            }
+        }
+
         #[test]
         fn n13_no_header_asks_for_less_than_a_second_or_more_than_an_hour(value in "\\PC{0,40}", now in 0_i64..4_000_000_000_000) {
             for name in ["retry-after", "x-ratelimit-reset", "x-sib-ratelimit-reset"] {

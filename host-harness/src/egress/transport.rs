@@ -4,6 +4,8 @@
 //! every address is judged, and exactly a judged address is dialled. One deadline holds for the
 //! whole exchange. An answer is whole or it is an error.
 
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::io::{self, Read};
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::{self, HeaderMap, Request, Response, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, RustlsConnector, TcpConnector};
 use ureq::{Agent, Body, Error};
@@ -44,25 +47,35 @@ impl Default for Network {
 impl Network {
     /// With pools of connections of its own.
     pub fn new() -> Self {
+        Self::with(CONNECT, &RootCerts::WebPki)
+    }
+
+    fn with(connect: Duration, roots: &RootCerts) -> Self {
+        let agent = |any_address| {
+            let connector =
+                ().chain(TcpConnector::default()).chain(RustlsConnector::default()).chain(Witness);
+            let names = Judge { any_address, inner: DefaultResolver::default() };
+            Agent::with_parts(config(connect, roots.clone()), connector, names)
+        };
         Self { public: agent(false), any: agent(true) }
     }
 }
 
-fn agent(any_address: bool) -> Agent {
-    let config = Config::builder()
+/// Certificates are always checked: nothing that is configured can switch that off.
+fn config(connect: Duration, roots: RootCerts) -> Config {
+    Config::builder()
         .proxy(None)
         .max_redirects(0)
         .http_status_as_error(false)
-        .timeout_resolve(Some(CONNECT))
-        .timeout_connect(Some(CONNECT))
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .timeout_resolve(Some(connect))
+        .timeout_connect(Some(connect))
         .max_response_header_size(HEAD.0)
         .max_idle_connections(64)
         .max_idle_connections_per_host(8)
         .accept_encoding("gzip")
         .user_agent(USER_AGENT)
-        .build();
-    let connector = ().chain(TcpConnector::default()).chain(RustlsConnector::default()).chain(Witness);
-    Agent::with_parts(config, connector, Judge { any_address, inner: DefaultResolver::default() })
+        .build()
 }
 
 impl Transport for Network {
@@ -309,6 +322,10 @@ fn failure(error: &Error) -> TransportError {
         ),
         Error::HostNotFound => unreachable("the name can't be resolved"),
         Error::Tls(_) | Error::Rustls(_) => unreachable("there is no trusted TLS connection"),
+        // How rustls refuses a certificate comes as data that can't be read.
+        Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
+            unreachable("there is no trusted TLS connection")
+        }
         Error::Io(e) => unreachable(&format!("no connection: {}", e.kind())),
         Error::BadUri(_) | Error::Http(_) | Error::Protocol(_) => bad_request(),
         _ => unreachable("no connection"),

@@ -139,8 +139,8 @@ impl Pipeline {
 
 fn replace(slot: &str) -> String {
     format!(
-        "Put a valid key where the slot `{slot}` is filled. A key in a file is read again by itself; a variable \
-         needs a new start of the host. Until then the key is tried again now and then."
+        "Put a valid key where the slot `{slot}` is filled. A key in a file, or a sealed one, is read again by \
+         itself; a variable needs a new start of the host. Until then the key is tried again now and then."
     )
 }
 

@@ -201,6 +201,11 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Posts to the webhook's address; the status.
     pub fn post(&self, body: &str, secret: &str) -> u16 {
         use base64::Engine as _;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod benchmarks;
+mod canary;
 mod erasing;
 mod stopping;
 #[path = "../described/brevo.rs"]

@@ -19,10 +19,12 @@ mod upgrade;
 /// guest, or to stand first in a row of a table that is loaded from.
 #[test]
 fn every_guest_has_a_test() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plugin_runtime");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let files = [tests.join("plugin_runtime"), tests]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     let texts: Vec<String> = files
-        .filter(|path| !path.ends_with("main.rs"))
+        .filter(|path| path.extension().is_some_and(|end| end == "rs") && !path.ends_with("main.rs"))
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
     let all = guests::all();

@@ -297,7 +297,7 @@ fn a_gateways_404_is_not_a_contact_that_is_gone() {
 }
 
 #[test]
-fn an_attribute_that_cannot_be_used_is_one_letter_and_the_rest_goes_on() {
+fn d15_an_attribute_that_cannot_be_used_is_one_letter_and_the_rest_goes_on() {
     let mut bench = Bench::new();
     bench.options.create_attributes = false;
     bench.brevo.state().attributes.push(("POINTS".into(), "normal", "text".into()));

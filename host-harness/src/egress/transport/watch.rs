@@ -6,7 +6,7 @@ use std::fmt;
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, Transport as Connection,
 };
@@ -25,12 +25,12 @@ thread_local! {
 
 /// Resolves, and lets judged addresses through.
 #[derive(Debug)]
-pub(super) struct Judge {
+pub(super) struct Judge<R> {
     pub(super) any_address: bool,
-    pub(super) inner: DefaultResolver,
+    pub(super) inner: R,
 }
 
-impl Resolver for Judge {
+impl<R: Resolver> Resolver for Judge<R> {
     fn resolve(
         &self,
         uri: &Uri,
