@@ -240,11 +240,6 @@ impl Serving {
         Ok(answer)
     }
 
-    /// The process.
-    pub fn id(&self) -> u32 {
-        self.child.as_ref().unwrap().id()
-    }
-
     /// Waits until it has ended; the exit code.
     pub fn wait(mut self) -> Option<i32> {
         self.child.take().unwrap().wait().unwrap().code()
