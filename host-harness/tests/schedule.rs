@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod scripted;
+#[path = "described/brevo.rs"]
+mod vendor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -144,9 +146,9 @@ fn h16_a_webhook_that_kills_the_host_every_time_is_counted_when_it_is_claimed_an
 
 #[test]
 fn h18_dead_letters_that_are_replayed_twice_at_once_arrive_once_under_their_old_keys() {
-    use stand_ins::brevo::{Brevo, Options, Plan};
+    use stand_ins::brevo::{Options, Plan};
     use stand_ins::faults::{Effect, Fault, Rule};
-    let brevo = Brevo::start(Options { plan: Plan::Unlimited, ..Options::default() }).unwrap();
+    let brevo = vendor::Checked::start(Options { plan: Plan::Unlimited, ..Options::default() });
     let host = TestHost::new();
     let who = scripted::person("ann");
     let mut records = vec![

@@ -243,6 +243,7 @@ pub const ACTIONS: &[ActionRow] = &[
         own: &[
             ("suppressed", Actor::Operator),
             ("block-not-ours", Actor::Operator),
+            ("opt-in-in-doubt", Actor::Operator),
             ("address-shared", Actor::Operator),
             (CONTACT_GONE, Actor::Operator),
         ],

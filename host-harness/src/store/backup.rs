@@ -139,7 +139,8 @@ fn in_doubt(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn private(path: &Path) -> std::io::Result<File> {
+/// A file that only this user can read, empty.
+pub(super) fn private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 

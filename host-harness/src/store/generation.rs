@@ -4,7 +4,7 @@
 //! is put in its place later has an older mark, or another store's. A copy that was made and put back
 //! between two starts has the same one: that is what `harness restore` is for.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,7 @@ fn beside(store: &Path) -> PathBuf {
 /// Replaces the file so that a power cut leaves the old one or the new one.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let part = path.with_extension("generation-part");
-    let mut file = File::create(&part)?;
+    let mut file = super::backup::private(&part)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&part, path)?;
