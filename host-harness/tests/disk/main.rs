@@ -60,15 +60,20 @@ impl Kept {
                 let mut rows = tx.prepare("SELECT received_at, body FROM journal ORDER BY id")?;
                 let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?;
                 let rows: Vec<(i64, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
-                assert!(rows.iter().all(|(number, kept)| *kept == body(*number)));
+                for (number, kept) in &rows {
+                    assert!(*kept == body(*number), "webhook {number} is not as it came");
+                }
                 Ok(rows.into_iter().map(|(number, _)| number).collect())
             })
             .unwrap()
     }
 }
 
+/// Without a pattern: the sums of SQLite's log are of 32-bit words, and where half of a page is an older one with the
+/// same pattern, 192 pairs of words that differ alike add up to nothing.
 fn body(number: i64) -> Vec<u8> {
-    number.to_le_bytes().repeat(300)
+    let mut dice = image::Dice(number as u64);
+    (0..2_400).map(|_| dice.roll(256) as u8).collect()
 }
 
 /// Copies the log into the file, and begins it anew.
