@@ -28,6 +28,10 @@ pub const HOUR: Millis = 3_600_000;
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
+    pub fn at(now: Millis) -> Self {
+        Self(AtomicI64::new(now))
+    }
+
     pub fn now_is(&self) -> Millis {
         self.0.load(Ordering::SeqCst)
     }
@@ -191,6 +195,15 @@ impl Crowd {
         tenants: usize,
         script: impl Fn(usize, &Unit, &ManualClock) -> Outcome + Send + Sync + 'static,
     ) -> Self {
+        Self::within(Policy::default(), tenants, script)
+    }
+
+    /// The same under another policy.
+    pub fn within(
+        policy: Policy,
+        tenants: usize,
+        script: impl Fn(usize, &Unit, &ManualClock) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&directory.path().join("host.db")).unwrap());
         let clock = Arc::new(ManualClock(AtomicI64::new(START)));
@@ -230,7 +243,7 @@ impl Crowd {
                 outside: Box::new(|_| Arc::new(NoOutside)),
             })
         });
-        let pipeline = Pipeline::new(store.clone(), world, Policy::default(), installed.collect());
+        let pipeline = Pipeline::new(store.clone(), world, policy, installed.collect());
         Self { store, clock, pipeline, rows, _directory: directory }
     }
 
