@@ -231,17 +231,3 @@ fn thousands(n: u64) -> String {
         _ => format!("{},{:03}", thousands(n / 1_000), n % 1_000),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_shows_the_table() {
-        let page = include_str!("../../docs/architecture.md");
-        for row in Quotas::DEFAULT.rows() {
-            let line = format!("| {} |", row.join(" | "));
-            assert!(page.contains(&line), "docs/architecture.md lacks the line\n{line}");
-        }
-    }
-}

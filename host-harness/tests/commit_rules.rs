@@ -498,7 +498,7 @@ fn a_unit_over_the_storage_quota_is_put_aside_whole() {
     let ann = person("ann");
     host.append();
     host.script(move |_, _| {
-        let full = vec![0; (host_harness::store::storage::QUOTA + 1) as usize];
+        let full = vec![0; (host_harness::quotas::Quotas::DEFAULT.storage_bytes + 1) as usize];
         let storage = StorageDelta { reads: vec![], writes: vec![("k".into(), Some(full))] };
         Ok(Outcome { storage, records: vec![event("e", &ann, Some(START), START)], ..Outcome::default() })
     });

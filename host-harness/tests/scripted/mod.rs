@@ -180,6 +180,11 @@ pub fn deliver_all(host: &TestHost, delivery: &Delivery) {
     panic!("delivery never comes to rest");
 }
 
+/// A directory in memory, where the system has one: for tests of many units and of no disk.
+pub fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Many tenants of one host, all played by one script. A tenant's number is its settings.
 pub struct Crowd {
     pub store: Arc<Store>,
@@ -204,7 +209,7 @@ impl Crowd {
         tenants: usize,
         script: impl Fn(usize, &Unit, &ManualClock) -> Outcome + Send + Sync + 'static,
     ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = in_memory();
         let store = Arc::new(Store::open(&directory.path().join("host.db")).unwrap());
         let clock = Arc::new(ManualClock(AtomicI64::new(START)));
         let world = World {

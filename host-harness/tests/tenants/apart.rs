@@ -7,7 +7,7 @@ use crate::history::{self, History};
 use crate::two::{Dice, Round, Two};
 
 /// `TENANT_SEEDS` takes more; `TENANT_SEED` begins elsewhere.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 6;
 const ROUNDS: usize = 10;
 
 /// Lines of the log, from this thread.

@@ -404,3 +404,12 @@ fn s22_a_configuration_has_so_many_tenants_and_a_tenant_so_many_connectors() {
     assert_eq!(codes(1, connectors), [""; 0]);
     assert_eq!(codes(1, connectors + 1), ["too-many-connectors"]);
 }
+
+#[test]
+fn s22_the_page_shows_the_table() {
+    let page = include_str!("../../../docs/architecture.md");
+    for row in Quotas::DEFAULT.rows() {
+        let line = format!("| {} |", row.join(" | "));
+        assert!(page.contains(&line), "docs/architecture.md lacks the line\n{line}");
+    }
+}

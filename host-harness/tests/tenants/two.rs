@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use stand_ins::brevo::Options;
 
-use crate::scripted::{HOUR, ManualClock, START, consent, contact, event, membership, person, profile};
+use crate::scripted::{
+    HOUR, ManualClock, START, consent, contact, event, in_memory, membership, person, profile,
+};
 use crate::vendor::Checked;
 
 /// Names that a sloppy host would take for one another's, or for a part of its own.
@@ -358,7 +360,7 @@ const WHO: [(&str, &str); 2] = [("a", "b/c"), ("a/b", "c")];
 impl Two {
     /// Of these sides, by number.
     pub fn with(sides: &[usize], seed: u64) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = in_memory();
         let store = Arc::new(Store::open(&directory.path().join("host.db")).unwrap());
         let clock = Arc::new(ManualClock::at(START));
         let world = World {
