@@ -34,6 +34,12 @@ const NUMBERS: [(&str, &str); 9] = [
 /// Everything that is one side's.
 pub fn of(two: &Two, side: &Side) -> History {
     let mut history = two.store.read::<_, StoreError>(|tx| Ok(rows(tx, side))).unwrap();
+    let sql =
+        "SELECT count(*) FROM effect JOIN action ON action.id = effect.action AND action.effect = effect.key
+               WHERE installation = ?1";
+    let effects = |tx: &Transaction<'_>| Ok(tx.query_row(sql, [side.row.id.0], |row| row.get::<_, i64>(0))?);
+    let effects = two.store.read::<_, StoreError>(effects).unwrap();
+    history.insert("effects in the ledger".into(), vec![effects.to_string()]);
     let journal = side.brevo.journal();
     let exchanges = journal.exchanges().map(|exchange| {
         format!("{} {} {:?} {}", exchange.method, exchange.path, exchange.query, exchange.body)
@@ -108,7 +114,8 @@ fn rows(tx: &Transaction<'_>, side: &Side) -> History {
                 let cell = |(place, column): (usize, &String)| {
                     let kind = match column.as_str() {
                         "id" => numbers.get(table.as_str()),
-                        "intake_token" | "bucket" => return String::new(),
+                        // Keys of effects hold the number of a person who shares an address.
+                        "intake_token" | "bucket" | "effect" => return String::new(),
                         name => NUMBERS
                             .iter()
                             .find(|(column, _)| *column == name)
@@ -163,8 +170,7 @@ fn owned(tx: &Transaction<'_>, table: &str, side: &Side) -> Option<String> {
 pub fn shared_keys(two: &Two) -> BTreeSet<String> {
     let read = |tx: &Transaction<'_>| {
         let sql = "SELECT 'accepted ' || hex(key) || at FROM accepted
-                   UNION ALL SELECT 'state ' || hex(key) || revision || hex(content) || at FROM state
-                   UNION ALL SELECT 'effect ' || hex(key) FROM effect";
+                   UNION ALL SELECT 'state ' || hex(key) || revision || hex(content) || at FROM state";
         let mut statement = tx.prepare(sql)?;
         let keys = statement.query_map([], |row| row.get(0))?;
         Ok::<_, StoreError>(keys.map(Result::unwrap).collect())

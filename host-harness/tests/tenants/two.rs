@@ -393,7 +393,8 @@ impl Two {
                     processing_delay: std::time::Duration::ZERO,
                     ..Options::default()
                 });
-                let (seen, vendor): (Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>) = Default::default();
+                let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+                let vendor: Arc<Mutex<Vec<String>>> = Arc::default();
                 let outside = vendor.clone();
                 installed.push(Arc::new(Installed {
                     row: row.clone(),
