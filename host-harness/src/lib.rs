@@ -25,6 +25,7 @@ pub mod operate;
 pub mod people;
 pub mod pipeline;
 pub mod plugin;
+pub mod quotas;
 pub mod registry;
 pub mod sealed;
 pub mod secrets;

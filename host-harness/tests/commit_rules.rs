@@ -406,7 +406,14 @@ fn g13_a_storage_conflict_runs_the_unit_again() {
         if runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
             let other = StorageDelta { reads: vec![], writes: vec![("n".into(), Some(b"other".to_vec()))] };
             store
-                .write::<_, StoreError>(|tx| host_harness::store::storage::apply(tx, installation, &other))
+                .write::<_, StoreError>(|tx| {
+                    host_harness::store::storage::apply(
+                        tx,
+                        installation,
+                        &other,
+                        &host_harness::quotas::Quotas::DEFAULT,
+                    )
+                })
                 .unwrap();
         }
         let storage = StorageDelta {
@@ -433,7 +440,14 @@ fn contend(host: &TestHost) {
         let seen = services.storage_get("n").map(|entry| entry.version);
         let other = StorageDelta { reads: vec![], writes: vec![("n".into(), Some(b"other".to_vec()))] };
         store
-            .write::<_, StoreError>(|tx| host_harness::store::storage::apply(tx, installation, &other))
+            .write::<_, StoreError>(|tx| {
+                host_harness::store::storage::apply(
+                    tx,
+                    installation,
+                    &other,
+                    &host_harness::quotas::Quotas::DEFAULT,
+                )
+            })
             .unwrap();
         let storage = StorageDelta { reads: vec![("n".into(), seen)], writes: vec![] };
         let next = Some(Next::Done(RunEnd { cursor: None, truncated: None }));
@@ -484,7 +498,7 @@ fn a_unit_over_the_storage_quota_is_put_aside_whole() {
     let ann = person("ann");
     host.append();
     host.script(move |_, _| {
-        let full = vec![0; (host_harness::store::storage::QUOTA + 1) as usize];
+        let full = vec![0; (host_harness::quotas::Quotas::DEFAULT.storage_bytes + 1) as usize];
         let storage = StorageDelta { reads: vec![], writes: vec![("k".into(), Some(full))] };
         Ok(Outcome { storage, records: vec![event("e", &ann, Some(START), START)], ..Outcome::default() })
     });

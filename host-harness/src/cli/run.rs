@@ -140,6 +140,11 @@ impl Worker {
             if run.is_over() {
                 break run;
             }
+            if let By::Us(units) = &self.by
+                && let Some(full) = units.held_back(installation.id)?
+            {
+                return Err(Failure::problem(full.code(), full.message(), full.remedy()));
+            }
             self.go_on(Units::step)?;
         };
         let report = shown.finish(&run);

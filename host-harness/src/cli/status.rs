@@ -158,6 +158,10 @@ fn installation(one: &InstallationStatus, now: Millis) {
             println!("    {:>8} {code}", count(number));
         }
     }
+    for full in &one.full {
+        println!("  FULL      {}: {}", full.code, full.message);
+        println!("    {} -> {}", full.actor, full.remedy);
+    }
     for pause in &one.key_pauses {
         key_pause(pause, now);
     }

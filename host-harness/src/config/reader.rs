@@ -11,6 +11,7 @@ use super::secret::{self, Environment, SealedFile, Slot};
 use super::yaml::{Value, join};
 use super::{ComponentFiles, Destination, HostConfig, Plan, Tenant, UnknownConsent};
 use crate::networks::{BadNetwork, Network};
+use crate::quotas::Quotas;
 use crate::world::TimeScale;
 
 /// Largest speed of the host's clock.
@@ -172,6 +173,10 @@ impl Reader<'_> {
             let field = Field { node, path: format!("{}[{index}]", field.path) };
             tenants.extend(self.tenant(&field, host, &mut names, &mut accounts, problems));
         }
+        if nodes.len() > Quotas::DEFAULT.tenants {
+            let message = format!("a host has at most {} tenants", Quotas::DEFAULT.tenants);
+            field.refuse("too-many-tenants", message, "give some of them a host of their own", problems);
+        }
         if nodes.is_empty() {
             field.refuse("no-tenants", "the list of tenants is empty", "add a tenant", problems);
         }
@@ -322,6 +327,10 @@ impl Reader<'_> {
             if enabled == Some(true) {
                 connectors.extend(connector::read(&entry.key, &field, &reading, problems));
             }
+        }
+        if connectors.len() > Quotas::DEFAULT.connectors {
+            let message = format!("a tenant has at most {} connectors", Quotas::DEFAULT.connectors);
+            field.refuse("too-many-connectors", message, "disable some, or make it two tenants", problems);
         }
         Some(connectors)
     }

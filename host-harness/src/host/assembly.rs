@@ -24,14 +24,12 @@ use crate::people::tombstone;
 use crate::pipeline::{Installed, Pipeline, Policy, Watch};
 use crate::plugin::limits::Limits;
 use crate::plugin::{ConfigureError, Plugin, RuntimeOptions};
+use crate::quotas::Quotas;
 use crate::secrets::{LiveSecrets, SecretSource};
 use crate::store::installations::{self, DestinationId, Installation, NewInstallation};
 use crate::store::journal::GroupCommit;
 use crate::store::{self, Store, StoreError, clock, doubt, jobs};
 use crate::world::{Millis, SystemClock, SystemRandom, Transport, World};
-
-/// Bytes of inflated vendors' files that are kept for each installation.
-const SPOOL_QUOTA: u64 = 4 << 30;
 
 /// Slot of Brevo's key, among the secrets of an account.
 const API_KEY: &str = "api_key";
@@ -204,7 +202,7 @@ fn install(
     secrets: Arc<dyn SecretSource>,
     preview: Option<&Preview<'_>>,
 ) -> Result<Installed, StartError> {
-    let spool = Spool::new(&config.data_dir.join("spool")).with_quota(SPOOL_QUOTA);
+    let spool = Spool::new(&config.data_dir.join("spool")).with_quota(Quotas::DEFAULT.spool_bytes);
     let access = Arc::new(Access {
         installation: row.key.hex(),
         manifest: plugin.manifest().clone(),

@@ -9,6 +9,8 @@ use super::{StartError, assembly};
 use crate::config::HostConfig;
 use crate::connectors::Connector;
 use crate::pipeline::Step;
+use crate::quotas::Full;
+use crate::store::installations::InstallationId;
 use crate::store::{Store, StoreError};
 use crate::world::Millis;
 
@@ -45,6 +47,14 @@ impl Units {
     /// Where the store fails; nothing is half done then.
     pub fn step(&self) -> Result<Step, StoreError> {
         self.0.pipeline.step()
+    }
+
+    /// Why no unit of an installation is begun, where none is.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn held_back(&self, installation: InstallationId) -> Result<Option<Full>, StoreError> {
+        self.0.pipeline.held_back(installation)
     }
 
     /// Maps the next slice of what is being mapped again, and nothing else.

@@ -1,5 +1,6 @@
 //! One request: route, verify, read, keep, answer.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Counts, Options, Parts, Refused, Route, Routes, Verified};
 use crate::crash;
+use crate::quotas;
+use crate::store::installations::InstallationId;
 use crate::store::journal::{Journal, RawDelivery};
 use crate::world::Clock;
 
@@ -37,6 +40,13 @@ pub(super) struct Desk {
     counts: Arc<Counts>,
     appends: Arc<Semaphore>,
     memory: Arc<Semaphore>,
+    shares: HashMap<InstallationId, Share>,
+}
+
+/// What one installation may take, so that it leaves the rest to the others.
+struct Share {
+    requests: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
 }
 
 /// Why a request is not taken.
@@ -56,6 +66,11 @@ enum ReadError {
 impl Desk {
     pub(super) fn new(parts: Parts, counts: Arc<Counts>) -> Self {
         let Parts { routes, journal, clock, options, .. } = parts;
+        let share = || Share {
+            requests: Arc::new(Semaphore::new(options.requests_of_one)),
+            memory: Arc::new(Semaphore::new(options.body_budget_of_one.div_ceil(PIECE))),
+        };
+        let shares = routes.installations().map(|installation| (installation, share())).collect();
         Self {
             routes,
             journal,
@@ -64,6 +79,7 @@ impl Desk {
             counts,
             appends: Arc::new(Semaphore::new(options.appends)),
             memory: Arc::new(Semaphore::new(options.body_budget.div_ceil(PIECE))),
+            shares,
         }
     }
 
@@ -139,6 +155,15 @@ impl Desk {
             discard(request, DISCARD_UNKNOWN, self.options.body_deadline).await;
             return Err(Refusal { status: StatusCode::FORBIDDEN, code });
         }
+        let share = self.shares.get(&route.installation);
+        let _turn = match share.map(|share| share.requests.clone().try_acquire_owned()) {
+            Some(Err(_)) => {
+                discard(request, DISCARD_UNKNOWN, self.options.body_deadline).await;
+                let code = quotas::Full::Requests.code();
+                return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, code });
+            }
+            turn => turn,
+        };
         let check = |headers: &HeaderMap, body: &[u8]| {
             (route.verifier.check)(headers, body)
                 .map_err(|Refused { code }| Refusal { status: StatusCode::UNAUTHORIZED, code })
@@ -154,7 +179,7 @@ impl Desk {
             }
         }
         let (head, body) = request.into_parts();
-        let (body, _memory) = self.read(body, &head.headers, route.body_cap).await?;
+        let (body, _memory) = self.read(body, &head.headers, route.body_cap, share).await?;
         let received_at = self.clock.now();
         let verified = match verified {
             Some(verified) => verified,
@@ -178,18 +203,20 @@ impl Desk {
         body: Incoming,
         headers: &HeaderMap,
         cap: usize,
-    ) -> Result<(Vec<u8>, Vec<OwnedSemaphorePermit>), Refusal> {
+        share: Option<&Share>,
+    ) -> Result<(Vec<u8>, [Vec<OwnedSemaphorePermit>; 2]), Refusal> {
         let deadline = Instant::now() + self.options.body_deadline;
         let mut body = body;
         let mut bytes = Vec::new();
         let mut memory = Vec::new();
+        let mut of_share = Vec::new();
         let error = loop {
             if body.size_hint().lower() > (cap - bytes.len()) as u64 {
                 break ReadError::TooLarge;
             }
             let frame = match timeout_at(deadline, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
-                Ok(None) => return Ok((bytes, memory)),
+                Ok(None) => return Ok((bytes, [memory, of_share])),
                 Ok(Some(Err(_))) => break ReadError::Broken,
                 Err(_) => break ReadError::TooSlow,
             };
@@ -206,14 +233,18 @@ impl Desk {
                 for _ in memory.len()..room.div_ceil(PIECE) {
                     memory.extend(self.memory.clone().try_acquire_owned());
                 }
-                if memory.len() * PIECE < room {
+                for _ in of_share.len()..room.div_ceil(PIECE) {
+                    of_share.extend(share.and_then(|share| share.memory.clone().try_acquire_owned().ok()));
+                }
+                let enough = |permits: &Vec<_>| permits.len() * PIECE >= room;
+                if !enough(&memory) || (share.is_some() && !enough(&of_share)) {
                     break ReadError::NoMemory;
                 }
                 bytes.reserve_exact(room - bytes.len());
             }
             bytes.extend_from_slice(&data);
         };
-        drop((bytes, memory));
+        drop((bytes, memory, of_share));
         let (status, code) = match error {
             ReadError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             ReadError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "body-too-slow"),
@@ -243,6 +274,9 @@ impl Desk {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 let code = error.code();
+                if code == quotas::Full::Webhooks.code() {
+                    return Err(unavailable(code)); // counted, and said now and then
+                }
                 tracing::error!(tenant = route.tenant, surface = route.surface, code, %error, "webhook not kept");
                 Err(unavailable(code))
             }

@@ -21,6 +21,7 @@ use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::StaticAnswer;
+use crate::quotas::Quotas;
 use crate::store::installations::InstallationId;
 use crate::store::journal::Journal;
 use crate::world::Clock;
@@ -94,6 +95,10 @@ impl Routes {
         self.0.insert((digest(token), route.surface.clone()), Arc::new(route));
     }
 
+    fn installations(&self) -> impl Iterator<Item = InstallationId> {
+        self.0.values().map(|route| route.installation)
+    }
+
     fn find(&self, token: &str, surface: &str) -> Option<Arc<Route>> {
         self.0.get(&(digest(token), surface.to_owned())).cloned()
     }
@@ -123,6 +128,10 @@ pub struct Options {
     pub append_patience: Duration,
     /// Bytes of all bodies in memory together; beyond, 503.
     pub body_budget: usize,
+    /// Requests of one installation that are answered at once; one more gets 503.
+    pub requests_of_one: usize,
+    /// Bytes of all bodies of one installation in memory together; beyond, 503.
+    pub body_budget_of_one: usize,
     /// What a refused sender is asked to wait.
     pub retry_after: Duration,
     /// How long open requests may take once the host stops.
@@ -138,6 +147,8 @@ impl Default for Options {
             appends: 64,
             append_patience: Duration::from_secs(2),
             body_budget: 256 * 1024 * 1024,
+            requests_of_one: Quotas::DEFAULT.requests,
+            body_budget_of_one: Quotas::DEFAULT.request_bytes,
             retry_after: Duration::from_secs(5),
             stop_patience: Duration::from_secs(20),
         }

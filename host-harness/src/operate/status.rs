@@ -7,11 +7,12 @@ use super::accounting::{Sums, reconciling};
 use super::backlog::{self, ImportStatus, Waiting};
 use super::erase::{self, HeldDeletes};
 use super::lists::{self, ListStatus};
-use crate::store::StoreError;
+use crate::quotas::{Full, Quotas};
 use crate::store::dead_letters::Actor;
 use crate::store::doubt::{self, Doubt};
 use crate::store::installations::{self, DestinationId, InstallationId};
 use crate::store::pauses::{self, KeyPause};
+use crate::store::{StoreError, usage};
 use crate::world::Millis;
 
 /// Everything at one instant.
@@ -57,9 +58,28 @@ pub struct InstallationStatus {
     pub reading_back: i64,
     /// Keys that the vendor refuses, and what stands still because of them.
     pub key_pauses: Vec<KeyPause>,
+    /// What it has as much of as it may: webhooks are refused, or its units held back.
+    pub full: Vec<FullStatus>,
     /// Deletions that wait for an operator's word (`harness erase held`).
     pub held_deletions: Option<HeldDeletes>,
     pub resources: Vec<ResourceStatus>,
+}
+
+/// A quota that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // as in `Pause`
+pub struct FullStatus {
+    pub code: &'static str,
+    pub actor: &'static str,
+    pub message: &'static str,
+    pub remedy: &'static str,
+}
+
+impl FullStatus {
+    fn of(full: Full) -> Self {
+        let (actor, message) = (full.actor().as_str(), full.message());
+        Self { code: full.code(), actor, message, remedy: full.remedy() }
+    }
 }
 
 /// A resource's last run and its next one.
@@ -118,6 +138,11 @@ pub struct Pause {
 impl Status {
     /// Reads it.
     pub fn of(tx: &Transaction<'_>, now: Millis) -> Result<Self, StoreError> {
+        Self::within(tx, now, &Quotas::DEFAULT)
+    }
+
+    /// The same for a host with other quotas.
+    pub fn within(tx: &Transaction<'_>, now: Millis, quotas: &Quotas) -> Result<Self, StoreError> {
         let destinations = destinations(tx, now)?;
         let held = erase::held(tx)?;
         let mut found = Vec::new();
@@ -138,6 +163,7 @@ impl Status {
                 sums,
                 reading_back: reconciling(tx, row.id)?,
                 key_pauses: pauses::of(tx, row.id)?,
+                full: quotas.full(&usage::of(tx, row.id)?).into_iter().map(FullStatus::of).collect(),
                 resources: resources(tx, row.id)?,
             });
         }
@@ -155,6 +181,7 @@ impl Status {
                 && one.sums.dead_letters.is_empty()
                 && one.key_pauses.is_empty()
                 && one.held_deletions.is_none()
+                && one.full.is_empty()
         };
         let goes = |one: &DestinationStatus| one.pause.is_none() && one.lists.is_empty();
         self.doubt.is_none() && self.installations.iter().all(calm) && self.destinations.iter().all(goes)

@@ -32,9 +32,12 @@ pub(super) fn commit(
     now: Millis,
 ) -> Result<(), StoreError> {
     let installation = installed.row.id;
-    storage::apply(tx, installation, &outcome.storage)?;
+    storage::apply(tx, installation, &outcome.storage, &policy.quotas)?;
     for job in &outcome.jobs {
         jobs::enqueue(tx, &installed.row, job)?;
+    }
+    if !outcome.jobs.is_empty() {
+        jobs::within_quota(tx, installation, &policy.quotas)?;
     }
     Circle::with(tx, installed.row.destination, |circle| {
         commit_records(tx, circle, installed, &outcome.records, origin, policy, now)

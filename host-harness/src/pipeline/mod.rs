@@ -8,6 +8,7 @@ mod admit;
 mod ahead;
 mod commit;
 mod deletion;
+mod held_back;
 mod keys;
 mod membership;
 mod pages;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::contract::{Failure, FailureKind, Record};
+use crate::quotas::{Full, Quotas};
 use crate::store::dead_letters::Actor;
 use crate::store::installations::{Installation, InstallationId};
 use crate::store::tallies::Fate;
@@ -81,6 +83,8 @@ pub struct Policy {
     pub backoff: (Duration, Duration),
     /// First and longest time that a refused key is left alone; doubled each time.
     pub key_retry: (Duration, Duration),
+    /// What each connector of a tenant may have.
+    pub quotas: Quotas,
 }
 
 impl Default for Policy {
@@ -92,6 +96,7 @@ impl Default for Policy {
             transient_attempts: 12,
             backoff: (Duration::from_secs(2), Duration::from_mins(15)),
             key_retry: (Duration::from_mins(1), Duration::from_hours(1)),
+            quotas: Quotas::DEFAULT,
         }
     }
 }
@@ -116,6 +121,7 @@ pub struct Pipeline {
     ahead: ahead::Ahead,
     keys: keys::Keys,
     turns: Turns,
+    held_back: held_back::HeldBack,
     watch: Option<Arc<dyn Watch>>,
 }
 
@@ -133,6 +139,7 @@ impl Pipeline {
             ahead: ahead::Ahead::default(),
             keys: keys::Keys::default(),
             turns,
+            held_back: held_back::HeldBack::default(),
             watch: None,
         }
     }
@@ -155,7 +162,7 @@ impl Pipeline {
         }
         self.try_keys()?;
         let now = self.world.now();
-        self.store.read(|tx| self.turns.begin(tx, now))?;
+        self.store.read(|tx| self.turns.begin(tx, now, &|id| self.may_begin(tx, id)))?;
         if self.rest_of_round()? == Step::Worked {
             return Ok(Step::Worked);
         }
@@ -176,8 +183,11 @@ impl Pipeline {
     }
 
     fn step_of(&self, tenant: &Tenant) -> Result<Step, StoreError> {
-        let of = &tenant.installations;
-        if self.requeued_step(of)? == Step::Worked || self.webhook_step(of)? == Step::Worked {
+        if self.requeued_step(&tenant.installations)? == Step::Worked {
+            return Ok(Step::Worked);
+        }
+        let of = &self.not_held_back(&tenant.installations)?;
+        if self.webhook_step(of)? == Step::Worked {
             return Ok(Step::Worked);
         }
         let remap = || self.remap_step_of(&|id| of.contains(&id));
@@ -232,6 +242,15 @@ fn storage_full() -> UnitError {
         code: "storage-quota".into(),
         message: "the connector's storage is full; the unit was not committed".into(),
     }
+}
+
+/// A unit that asks for more extra jobs than its installation may have; they become fewer by themselves.
+fn jobs_full() -> UnitError {
+    UnitError::Failure(Failure {
+        kind: FailureKind::Transient,
+        code: Full::Jobs.code().into(),
+        message: Full::Jobs.message().into(),
+    })
 }
 
 /// Code, actor and remedy of what stopped a unit or a record.

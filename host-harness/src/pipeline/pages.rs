@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::commit::{Origin, commit, log_lines};
 use super::keys::ReadWith;
 use super::services::UnitServices;
-use super::{Installed, Pipeline, Step, Verdict, contended, storage_full};
+use super::{Installed, Pipeline, Step, Verdict, contended, jobs_full, storage_full};
 use crate::contract::{FailureKind, Next, PageRequest, Position};
 use crate::crash;
 use crate::store::dead_letters::{self, NewDeadLetter};
@@ -103,6 +103,7 @@ impl Pipeline {
         });
         match committed {
             Err(StoreError::StorageQuota) => return self.page_failed(job, installed, &storage_full()),
+            Err(StoreError::JobsQuota) => return self.page_failed(job, installed, &jobs_full()),
             other => other?,
         }
         crash::point("unit-after-commit");

@@ -77,12 +77,27 @@ impl Turns {
         lock(&self.round).pop_front()
     }
 
-    /// Begins a round of whoever has something due.
-    pub fn begin(&self, tx: &Transaction<'_>, now: Millis) -> Result<(), StoreError> {
-        let mut due = dead_letters::requeued(tx, "map")?;
+    /// Begins a round of whoever has something due. Whoever may not begin a unit has only what was
+    /// requeued.
+    pub fn begin(
+        &self,
+        tx: &Transaction<'_>,
+        now: Millis,
+        may_begin: &dyn Fn(InstallationId) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut due = Vec::new();
         due.extend(journal::waiting(tx)?.into_iter().filter(|(_, at)| *at <= now));
         due.extend(jobs::waiting(tx, now)?);
         due.extend(remaps::waiting(tx)?);
+        let ids: BTreeSet<InstallationId> = due.iter().map(|(id, _)| *id).collect();
+        let mut may = BTreeSet::new();
+        for id in ids {
+            if may_begin(id)? {
+                may.insert(id);
+            }
+        }
+        due.retain(|(id, _)| may.contains(id));
+        due.extend(dead_letters::requeued(tx, "map")?);
         due.sort_by_key(|(id, at)| (*at, id.0));
         let mut tenants = lock(&self.tenants);
         let mut seen = BTreeSet::new();

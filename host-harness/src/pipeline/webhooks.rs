@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::commit::{Origin, commit};
 use super::services::UnitServices;
 use super::turns::IN_FLIGHT;
-use super::{Installed, Pipeline, Step, Verdict, contended, storage_full};
+use super::{Installed, Pipeline, Step, Verdict, contended, jobs_full, storage_full};
 use crate::contract::{FailureKind, WebhookRequest};
 use crate::crash;
 use crate::store::dead_letters::{self, Actor, NewDeadLetter};
@@ -85,6 +85,7 @@ impl Pipeline {
         });
         match committed {
             Err(StoreError::StorageQuota) => return self.put_aside(entry, &Verdict::of(&storage_full())),
+            Err(StoreError::JobsQuota) => return self.webhook_failed(entry, &jobs_full()),
             other => other?,
         }
         crash::point("unit-after-commit");

@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_store_keeps_as_much_as_the_table_says() {
-        assert_eq!(Limits::DEFAULT.storage_total as i64, crate::store::storage::QUOTA);
+        assert_eq!(Limits::DEFAULT.storage_total as u64, crate::quotas::Quotas::DEFAULT.storage_bytes);
     }
 
     #[test]

@@ -63,8 +63,11 @@ pub enum StoreError {
         message: String,
     },
     /// A unit would take its installation over the quota of plugin storage.
-    #[error("the connector's storage is full (256 MiB)")]
+    #[error("the connector's storage is full")]
     StorageQuota,
+    /// A unit would take its installation over the number of extra jobs that it may have.
+    #[error("the connector has as many extra jobs as it may")]
+    JobsQuota,
     /// What a transaction read changed before it could commit; run it again.
     #[error("a concurrent change; run the unit again")]
     Conflict,

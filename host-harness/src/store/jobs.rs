@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::installations::{Installation, InstallationId};
 use super::{Digest, StoreError, pauses};
 use crate::contract::{self, Cursor, SyncMode};
+use crate::quotas::Quotas;
 use crate::world::Millis;
 
 /// Where a job starts to read.
@@ -275,6 +276,20 @@ pub fn enqueue(
         ],
     )?;
     Ok(())
+}
+
+/// Whether an installation has no more extra jobs than it may.
+pub fn within_quota(
+    tx: &Transaction<'_>,
+    installation: InstallationId,
+    quotas: &Quotas,
+) -> Result<(), StoreError> {
+    let jobs: i64 = tx
+        .prepare_cached(
+            "SELECT count(*) FROM job WHERE installation = ?1 AND key >= 'job:' AND key < 'job;'",
+        )?
+        .query_row([installation.0], |row| row.get(0))?;
+    if jobs.unsigned_abs() > quotas.jobs { Err(StoreError::JobsQuota) } else { Ok(()) }
 }
 
 /// A resource's cursor, if it was made under the same source settings.

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::installations::InstallationId;
-use super::{Store, StoreError};
+use super::{Store, StoreError, usage};
+use crate::quotas::{Full, Quotas};
 use crate::world::Millis;
 
 /// A verified webhook request, as it came.
@@ -48,7 +49,8 @@ pub struct JournalEntry {
 
 /// Where intake puts what it has verified.
 pub trait Journal: Send + Sync {
-    /// Durable when this returns `Ok`; nothing happened otherwise.
+    /// Durable when this returns `Ok`; nothing happened otherwise. Where the installation has as many
+    /// that wait as it may, the error's code is that of [`Full::Webhooks`].
     fn append(&self, delivery: RawDelivery) -> Result<i64, StoreError>;
 }
 
@@ -58,6 +60,7 @@ type Waiting = (RawDelivery, Sender<Kept>);
 /// Appends of concurrent callers share one transaction, and so one sync to disk.
 pub struct GroupCommit {
     store: Arc<Store>,
+    quotas: Quotas,
     queue: Mutex<Vec<Waiting>>,
     leader: Mutex<()>,
 }
@@ -65,7 +68,13 @@ pub struct GroupCommit {
 impl GroupCommit {
     /// A journal on this store.
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store, queue: Mutex::new(Vec::new()), leader: Mutex::new(()) }
+        Self { store, quotas: Quotas::DEFAULT, queue: Mutex::new(Vec::new()), leader: Mutex::new(()) }
+    }
+
+    /// The same with other bounds on what may wait.
+    #[must_use]
+    pub fn within(self, quotas: Quotas) -> Self {
+        Self { quotas, ..self }
     }
 
     fn commit_queue(&self) {
@@ -76,7 +85,9 @@ impl GroupCommit {
         let result = self.store.write(|tx| {
             let mut ids = Vec::with_capacity(batch.len());
             for (delivery, _) in &batch {
-                ids.push(insert(tx, delivery)?);
+                let usage = usage::of(tx, delivery.installation)?;
+                let room = self.quotas.has_room_for_webhook(&usage, delivery.body.len() as u64);
+                ids.push(if room { Some(insert(tx, delivery)?) } else { None });
             }
             Ok::<_, StoreError>(ids)
         });
@@ -84,7 +95,8 @@ impl GroupCommit {
         match result {
             Ok(ids) => {
                 for ((_, answer), id) in batch.iter().zip(ids) {
-                    let _ = answer.send(Ok(id));
+                    let full = || (Full::Webhooks.code(), Full::Webhooks.message().to_owned());
+                    let _ = answer.send(id.ok_or_else(full));
                 }
             }
             Err(error) => {

@@ -27,6 +27,7 @@ pub mod retention;
 pub mod runs;
 pub mod storage;
 pub mod tallies;
+pub mod usage;
 
 use std::ffi::c_int;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -89,6 +90,7 @@ const STEPS: &[&str] = &[
     include_str!("schema-8.sql"),
     include_str!("schema-9.sql"),
     include_str!("schema-10.sql"),
+    include_str!("schema-11.sql"),
 ];
 
 /// The host's file.

@@ -10,7 +10,7 @@
 //! | `state`, `person`, `identity`, `consent`, `membership`, `deletion`, `tombstone` | for ever: they are the current truth |
 //! | `remap` | the last of each installation |
 //! | `erasure` | until the next `people::tombstone::sweep`, which blanks what closed actions, batches and dead letters still hold of erased people |
-//! | `installation`, `destination`, `list`, `cursor`, `job`, `kv`, `tally`, `rate`, `host` | for ever: bounded by what is installed |
+//! | `installation`, `destination`, `list`, `cursor`, `job`, `kv`, `tally`, `rate`, `usage`, `host` | for ever: bounded by what is installed |
 
 use std::collections::BTreeMap;
 use std::time::Duration;

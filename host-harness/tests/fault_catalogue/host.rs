@@ -87,6 +87,12 @@ pub const ROWS: &[Guarded] = &[
         "attempts not counted at the claim",
     ),
     held(
+        "H17",
+        "one tenant floods the host, or has units that take long",
+        "tenants take turns, a unit each in a round; at most two units of one at a time",
+        "the oldest first over all tenants; no cap in flight",
+    ),
+    held(
         "H18",
         "dead letters are replayed twice, and all at once",
         "each letter once, under the keys that its actions always had, through the same rate windows",

@@ -40,6 +40,12 @@ pub const ROWS: &[Guarded] = &[
         "the headers of a webhook were logged; an answer was handed over with the credential in it",
     ),
     held(
+        "S07",
+        "a tenant reaches what is another's, by names that look alike or join to one text, or by what it makes happen",
+        "the whole history of a tenant (rows, requests, answers, letters, log) is the same with and without a hostile one beside it",
+        "the storage read without its installation; letters listed without a look at the tenant; versions counted over the whole file",
+    ),
+    held(
         "S08",
         "a guest finds what another left in memory",
         "a fresh instance for every call, without a pool",
@@ -118,6 +124,12 @@ pub const ROWS: &[Guarded] = &[
         "a line of the log is forged",
         "what comes from outside is one field on one line; there is no audit table that could be changed",
         "a webhook's text was logged as it came",
+    ),
+    held(
+        "S22",
+        "one tenant takes all there is of something",
+        "everything that can be counted has a bound for each tenant ([quotas](architecture.md#quotas-and-turns)); beyond it is refused with a time or held back, and nothing is lost",
+        "each bound taken away: webhooks, requests, outbox, held, letters, jobs, keys, configuration",
     ),
     held(
         "S23",

@@ -616,7 +616,7 @@ fn a_unit_that_conflicts_leaves_no_membership_behind() {
     lists.host.append();
     let record = membership(&person("ann"), &vip(), true, "e1", START, Provenance::Live);
     lists.host.script(move |_, _| {
-        let full = vec![0; (host_harness::store::storage::QUOTA + 1) as usize];
+        let full = vec![0; (host_harness::quotas::Quotas::DEFAULT.storage_bytes + 1) as usize];
         let storage =
             host_harness::unit::StorageDelta { reads: vec![], writes: vec![("k".into(), Some(full))] };
         Ok(Outcome { storage, records: vec![record.clone()], ..Outcome::default() })

@@ -28,6 +28,10 @@ pub const HOUR: Millis = 3_600_000;
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
+    pub fn at(now: Millis) -> Self {
+        Self(AtomicI64::new(now))
+    }
+
     pub fn now_is(&self) -> Millis {
         self.0.load(Ordering::SeqCst)
     }
@@ -176,6 +180,11 @@ pub fn deliver_all(host: &TestHost, delivery: &Delivery) {
     panic!("delivery never comes to rest");
 }
 
+/// A directory in memory, where the system has one: for tests of many units and of no disk.
+pub fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Many tenants of one host, all played by one script. A tenant's number is its settings.
 pub struct Crowd {
     pub store: Arc<Store>,
@@ -191,7 +200,16 @@ impl Crowd {
         tenants: usize,
         script: impl Fn(usize, &Unit, &ManualClock) -> Outcome + Send + Sync + 'static,
     ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::within(Policy::default(), tenants, script)
+    }
+
+    /// The same under another policy.
+    pub fn within(
+        policy: Policy,
+        tenants: usize,
+        script: impl Fn(usize, &Unit, &ManualClock) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        let directory = in_memory();
         let store = Arc::new(Store::open(&directory.path().join("host.db")).unwrap());
         let clock = Arc::new(ManualClock(AtomicI64::new(START)));
         let world = World {
@@ -230,7 +248,7 @@ impl Crowd {
                 outside: Box::new(|_| Arc::new(NoOutside)),
             })
         });
-        let pipeline = Pipeline::new(store.clone(), world, Policy::default(), installed.collect());
+        let pipeline = Pipeline::new(store.clone(), world, policy, installed.collect());
         Self { store, clock, pipeline, rows, _directory: directory }
     }
 
