@@ -31,7 +31,7 @@ use crate::store::{self, Store, StoreError, clock, doubt, jobs};
 use crate::world::{Millis, SystemClock, SystemRandom, Transport, World};
 
 /// Bytes of inflated vendors' files that are kept for each installation.
-const SPOOL_QUOTA: u64 = 4 << 30;
+pub(crate) const SPOOL_QUOTA: u64 = 4 << 30;
 
 /// Slot of Brevo's key, among the secrets of an account.
 const API_KEY: &str = "api_key";
@@ -204,7 +204,7 @@ fn install(
     secrets: Arc<dyn SecretSource>,
     preview: Option<&Preview<'_>>,
 ) -> Result<Installed, StartError> {
-    let spool = Spool::new(&config.data_dir.join("spool")).with_quota(SPOOL_QUOTA);
+    let spool = Spool::new(&super::spool(&config.data_dir)).with_quota(SPOOL_QUOTA);
     let access = Arc::new(Access {
         installation: row.key.hex(),
         manifest: plugin.manifest().clone(),
