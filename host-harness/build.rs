@@ -19,6 +19,8 @@ fn main() {
     }
     println!("cargo::rerun-if-changed=build");
 
+    println!("cargo::rustc-env=HARNESS_WASMTIME={}", wasmtime(&root.join("Cargo.lock")));
+
     let release = match wasm::component(root, "moengage-connector", &out.join("component")) {
         Ok(release) => release,
         Err(reason) => {
@@ -30,4 +32,12 @@ fn main() {
     println!("cargo::rustc-env=HARNESS_COMPONENT={}", component.display());
     let manifest = root.join("manifest.json");
     println!("cargo::rustc-env=HARNESS_MANIFEST={}", manifest.display());
+}
+
+/// The version of wasmtime that is built in; the crate itself doesn't say.
+fn wasmtime(lock: &std::path::Path) -> String {
+    let lock = std::fs::read_to_string(lock).expect("the workspace has a Cargo.lock");
+    let mut lines = lock.lines().skip_while(|line| *line != "name = \"wasmtime\"");
+    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+    version.expect("Cargo.lock names wasmtime").to_owned()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::config::{ConnectorConfig, HostConfig};
+use crate::config::{ComponentFiles, ConnectorConfig, HostConfig};
 use crate::contract::{Problem, Profile};
 use crate::embedded;
 use crate::manifest::Manifest;
@@ -93,15 +93,20 @@ impl Connector {
     pub fn all(config: &HostConfig) -> Result<Vec<Self>, ConnectorError> {
         let mut all = vec![Self::embedded()?];
         for (name, files) in &config.components {
-            let unreadable = |path: &PathBuf| {
-                let path = path.clone();
-                move |error| ConnectorError::File(path, error)
-            };
-            let component = std::fs::read(&files.component).map_err(unreadable(&files.component))?;
-            let text = std::fs::read_to_string(&files.manifest).map_err(unreadable(&files.manifest))?;
-            all.push(Self { component, manifest: manifest(name, &text)? });
+            all.push(Self::read(name, files)?);
         }
         Ok(all)
+    }
+
+    /// One that the operator adds.
+    pub fn read(name: &str, files: &ComponentFiles) -> Result<Self, ConnectorError> {
+        let unreadable = |path: &PathBuf| {
+            let path = path.clone();
+            move |error| ConnectorError::File(path, error)
+        };
+        let component = std::fs::read(&files.component).map_err(unreadable(&files.component))?;
+        let text = std::fs::read_to_string(&files.manifest).map_err(unreadable(&files.manifest))?;
+        Ok(Self { component, manifest: manifest(name, &text)? })
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `housekeeping` | prune what retention lets go |
 
 pub(crate) mod assembly;
-mod budget;
+pub(crate) mod budget;
 mod units;
 pub(crate) mod workers;
 
@@ -188,6 +188,11 @@ impl Host {
         }
         self.workers.stop();
     }
+}
+
+/// Directory of spooled files under the data directory.
+pub(crate) fn spool(data_dir: &Path) -> PathBuf {
+    data_dir.join("spool")
 }
 
 /// Directory of compiled code under the data directory.

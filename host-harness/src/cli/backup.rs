@@ -7,6 +7,7 @@ use serde_json::json;
 use super::terminal::{safe, size};
 use super::{ConfigFile, Failure, Found, Output};
 use crate::store::backup::{self, BackupError};
+use crate::world::{Clock as _, SystemClock};
 
 /// Copy the store into a file, while the host goes on
 ///
@@ -25,8 +26,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Found, Failure> {
-    let (store, _) = args.config.attach()?;
+    let (store, location) = args.config.attach()?;
     let bytes = backup::backup(store.path(), &args.to)?;
+    // The copy is whole, whatever becomes of this.
+    if let Err(error) = backup::note(&store, SystemClock::new(location.time).now()) {
+        eprintln!(
+            "{}: the backup is whole, but could not be noted for `harness doctor`: {error}",
+            error.code()
+        );
+    }
     if !args.output.json(&json!({ "file": args.to, "bytes": bytes }))? {
         println!("{}: {}", safe(&args.to.display().to_string()), size(bytes));
     }

@@ -8,6 +8,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod discover;
+mod doctor;
 mod erase;
 mod lists;
 mod plan;
@@ -52,6 +53,7 @@ enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
     Check(check::Args),
+    Doctor(doctor::Args),
     Discover(discover::Args),
     Status(status::Args),
     DeadLetters(dead_letters::Args),
@@ -102,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Discover(args) => discover::run(&args),
         Command::Status(args) => status::run(&args),
         Command::DeadLetters(args) => dead_letters::run(&args),

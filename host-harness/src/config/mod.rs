@@ -123,8 +123,14 @@ pub fn load(file: &Path, environment: &Environment, known: &[&str]) -> Result<Ho
 
 /// Reads and checks a file without looking up a secret: for commands that only look at the store.
 pub fn locate(file: &Path, known: &[&str]) -> Result<Location, ConfigError> {
-    let config = load_with(file, None, known)?;
+    let config = without_secrets(file, known)?;
     Ok(Location { data_dir: config.data_dir, time: config.time })
+}
+
+/// Reads and checks a file without looking up a secret: every slot is empty, and says where its values
+/// come from ([`Source::read`]).
+pub fn without_secrets(file: &Path, known: &[&str]) -> Result<HostConfig, ConfigError> {
+    load_with(file, None, known)
 }
 
 /// Reads where the sealed secrets are, and nothing else: they may not all be there yet.

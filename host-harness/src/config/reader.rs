@@ -118,7 +118,7 @@ impl Reader<'_> {
         };
         match secret::reference(text) {
             Ok(Some(reference)) => {
-                let source = secret::source(&reference, self.directory);
+                let source = secret::source(&reference, self.directory, None);
                 if source.is_none() {
                     let message = "the key of the sealed secrets can't be one of them";
                     field.refuse("sealed-key-inside", message, remedy, problems);

@@ -237,13 +237,15 @@ pub(super) fn reference(text: &str) -> Result<Option<Reference<'_>>, Refusal> {
     ))
 }
 
-/// Reads both live values. Without an environment nothing is looked up: the slot is empty.
+/// Reads both live values. Without an environment nothing is looked up: the slot is empty, and knows where
+/// its values come from.
 pub(super) fn resolve(
     reference: &Reference<'_>,
     environment: Option<&Environment>,
     directory: &Path,
     sealed: Option<&SealedFile>,
 ) -> Result<Slot, Refusal> {
+    let given = sealed;
     let sealed = || {
         sealed.ok_or_else(|| {
             refusal(
@@ -257,7 +259,8 @@ pub(super) fn resolve(
         sealed()?;
     }
     let Some(environment) = environment else {
-        return Ok(Slot { current: SecretString::default(), previous: None, source: Source::Given });
+        let source = source(reference, directory, given).unwrap_or(Source::Given);
+        return Ok(Slot { current: SecretString::default(), previous: None, source });
     };
     match reference {
         Reference::Variable(name) => variable(name, environment),
@@ -267,11 +270,15 @@ pub(super) fn resolve(
 }
 
 /// Where a reference points to, without looking.
-pub(super) fn source(reference: &Reference<'_>, directory: &Path) -> Option<Source> {
+pub(super) fn source(
+    reference: &Reference<'_>,
+    directory: &Path,
+    sealed: Option<&SealedFile>,
+) -> Option<Source> {
     match reference {
         Reference::Variable(name) => Some(Source::Variable((*name).to_owned())),
         Reference::File(path) => Some(Source::File(directory.join(path))),
-        Reference::Sealed(_) => None,
+        Reference::Sealed(name) => Some(Source::Sealed(Box::new(sealed?.clone()), (*name).to_owned())),
     }
 }
 

@@ -93,6 +93,12 @@ impl<'a> Grant<'a> {
         })
     }
 
+    /// Scheme and host of an endpoint under these settings, and whether private addresses may be dialled there.
+    pub fn origin_of(&self, endpoint: &str) -> Result<(String, bool), Error> {
+        let origin = self.origin(endpoint, self.endpoint(endpoint)?)?;
+        Ok((origin.text, origin.private))
+    }
+
     fn endpoint(&self, name: &str) -> Result<&'a Endpoint, Error> {
         self.manifest.endpoints.get(name).ok_or_else(|| {
             let known: Vec<_> = self.manifest.endpoints.keys().map(String::as_str).collect();

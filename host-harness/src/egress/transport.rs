@@ -4,6 +4,7 @@
 //! every address is judged, and exactly a judged address is dialled. One deadline holds for the
 //! whole exchange. An answer is whole or it is an error.
 
+mod reach;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -19,6 +20,7 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, RustlsConnector, TcpConnector};
 use ureq::{Agent, Body, Error};
 
+pub use self::reach::{Reach, Unreached};
 use self::watch::{Judge, LEFTOVER, REFUSED, SENT, Witness};
 use super::inflate::{Inflate, InflateError};
 use crate::world::{HttpRequest, HttpResponse, Sink, Transport, TransportError, TransportErrorKind as Kind};

@@ -202,7 +202,7 @@ fn install(
     secrets: Arc<dyn SecretSource>,
     preview: Option<&Preview<'_>>,
 ) -> Result<Installed, StartError> {
-    let spool = Spool::new(&config.data_dir.join("spool")).with_quota(Quotas::DEFAULT.spool_bytes);
+    let spool = Spool::new(&super::spool(&config.data_dir)).with_quota(Quotas::DEFAULT.spool_bytes);
     let access = Arc::new(Access {
         installation: row.key.hex(),
         manifest: plugin.manifest().clone(),

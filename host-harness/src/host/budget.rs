@@ -20,6 +20,26 @@ pub(super) fn check() -> Result<(), StartError> {
     enough_memory(memory())
 }
 
+/// What the process may have against what a host needs; where the system doesn't say, there is no number.
+pub(crate) struct Budget {
+    /// Files that it may open at once, after it raised the limit as far as it may.
+    pub files: Option<u64>,
+    pub needed_files: u64,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    pub needed_memory: u64,
+}
+
+/// Looks, and changes no limit.
+pub(crate) fn look() -> Budget {
+    Budget {
+        files: limit_of_files().map(|limit| limit.rlim_max),
+        needed_files: needed_files(),
+        memory: memory(),
+        needed_memory: needed_memory(),
+    }
+}
+
 fn needed_files() -> u64 {
     intake::Options::default().connections as u64 + OTHER_FILES
 }
@@ -48,20 +68,21 @@ fn enough_memory(have: Option<u64>) -> Result<(), StartError> {
 
 /// The limit of open files afterwards; none where the system doesn't say.
 fn raise_files(need: u64) -> Option<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: both calls get a whole structure of their own.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
-            return None;
-        }
-        if limit.rlim_cur < need {
-            let raised = libc::rlimit { rlim_cur: need.min(limit.rlim_max), ..limit };
-            if libc::setrlimit(libc::RLIMIT_NOFILE, &raised) == 0 {
-                limit = raised;
-            }
+    let mut limit = limit_of_files()?;
+    if limit.rlim_cur < need {
+        let raised = libc::rlimit { rlim_cur: need.min(limit.rlim_max), ..limit };
+        // SAFETY: the call gets a whole structure of its own.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } == 0 {
+            limit = raised;
         }
     }
     Some(limit.rlim_cur)
+}
+
+fn limit_of_files() -> Option<libc::rlimit> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call gets a whole structure of its own.
+    (unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0).then_some(limit)
 }
 
 /// The memory that this process may have: of its control groups and of the machine, whichever is less.

@@ -6,6 +6,7 @@ pub mod backlog;
 pub mod check;
 pub mod dead_letters;
 pub mod describe;
+pub mod doctor;
 pub mod erase;
 pub mod lists;
 pub mod plan;

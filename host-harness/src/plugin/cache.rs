@@ -17,14 +17,29 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 /// A private directory of compiled code.
-pub struct Cache(PathBuf);
+pub struct Cache {
+    directory: PathBuf,
+    writes: bool,
+}
 
 impl Cache {
     /// Opens or makes the directory. It must belong to this user, and nobody else may write it:
     /// what lies in it is run as native code.
     pub fn open(directory: &Path) -> std::io::Result<Self> {
-        let refuse = |why| Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        Self::check(directory)?;
+        Ok(Self { directory: directory.to_owned(), writes: true })
+    }
+
+    /// The same for somebody who changes nothing; none where there is no such directory, or not one that may
+    /// be used.
+    pub fn read_only(directory: &Path) -> Option<Self> {
+        Self::check(directory).ok()?;
+        Some(Self { directory: directory.to_owned(), writes: false })
+    }
+
+    fn check(directory: &Path) -> std::io::Result<()> {
+        let refuse = |why| Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, why));
         let metadata = std::fs::symlink_metadata(directory)?;
         // SAFETY: geteuid has no preconditions and can't fail.
         let user = unsafe { libc::geteuid() };
@@ -34,29 +49,32 @@ impl Cache {
         if metadata.mode() & 0o077 != 0 {
             return refuse("the cache of compiled code has to be closed to other users (mode 0700)");
         }
-        Ok(Self(directory.to_owned()))
+        Ok(())
     }
 
     /// Takes over what another cache holds, as far as it can: it only saves time.
     pub fn copy_from(&self, other: &Self) {
-        let Ok(entries) = std::fs::read_dir(&other.0) else { return };
+        let Ok(entries) = std::fs::read_dir(&other.directory) else { return };
         for entry in
             entries.flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "cwasm"))
         {
             // What can't be copied is compiled anew, and so is what was copied in part.
-            let _ = std::fs::copy(entry.path(), self.0.join(entry.file_name()));
+            let _ = std::fs::copy(entry.path(), self.directory.join(entry.file_name()));
         }
     }
 
     /// The compiled component, from disk where possible.
     pub fn component(&self, engine: &Engine, digest: [u8; 32], bytes: &[u8]) -> wasmtime::Result<Component> {
         let key = key(engine, digest);
-        let path = self.0.join(format!("{key}.cwasm"));
+        let path = self.directory.join(format!("{key}.cwasm"));
         if let Some(component) = read(engine, &path, &key) {
             return Ok(component);
         }
         let component = Component::from_binary(engine, bytes)?;
-        if let Err(e) = write(&self.0, &path, &key, &component.serialize()?) {
+        if !self.writes {
+            return Ok(component);
+        }
+        if let Err(e) = write(&self.directory, &path, &key, &component.serialize()?) {
             // The cache only saves time; the component runs without it.
             tracing::warn!(error = %e, "compiled code could not be cached");
         }

@@ -44,13 +44,15 @@ pub struct RuntimeOptions {
     pub fuel: bool,
     /// Where compiled code is kept. Made with mode 0700 if it isn't there; nothing: in memory only.
     pub cache: Option<PathBuf>,
+    /// Nothing is put into the cache, and it isn't made.
+    pub cache_read_only: bool,
     /// All limits.
     pub limits: Limits,
 }
 
 impl Default for RuntimeOptions {
     fn default() -> Self {
-        Self { fuel: false, cache: None, limits: Limits::DEFAULT }
+        Self { fuel: false, cache: None, cache_read_only: false, limits: Limits::DEFAULT }
     }
 }
 
@@ -206,10 +208,13 @@ impl Runtime {
         let engine = engine::new(&options.limits, options.fuel).map_err(refused)?;
         let linker = guest::linker(&engine).map_err(refused)?;
         let open = |path: &PathBuf| {
-            cache::Cache::open(path)
-                .map_err(|reason| RuntimeError::Cache { path: path.display().to_string(), reason })
+            let opened = match options.cache_read_only {
+                true => Ok(cache::Cache::read_only(path)),
+                false => cache::Cache::open(path).map(Some),
+            };
+            opened.map_err(|reason| RuntimeError::Cache { path: path.display().to_string(), reason })
         };
-        let cache = options.cache.as_ref().map(open).transpose()?;
+        let cache = options.cache.as_ref().map(open).transpose()?.flatten();
         Ok(Self { engine, linker, cache, options })
     }
 

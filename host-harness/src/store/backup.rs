@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 
 use super::{Store, StoreError, check, doubt, generation};
 use crate::world::Millis;
@@ -84,6 +84,21 @@ pub fn backup(store: &Path, to: &Path) -> Result<u64, BackupError> {
     Ok(bytes)
 }
 
+/// Remembers in the store that it was copied.
+pub fn note(store: &Store, now: Millis) -> Result<(), StoreError> {
+    store.write(|tx| {
+        let put =
+            "INSERT INTO host (name, value) VALUES ('last-backup', ?1) ON CONFLICT DO UPDATE SET value = ?1";
+        tx.execute(put, [now])?;
+        Ok(())
+    })
+}
+
+/// When the store was last copied by `harness backup`, as far as it knows.
+pub fn last(tx: &Transaction<'_>) -> Result<Option<Millis>, StoreError> {
+    Ok(tx.query_row("SELECT value FROM host WHERE name = 'last-backup'", [], |row| row.get(0)).optional()?)
+}
+
 /// Puts a backup in the place of the store, in doubt. No host may be using the store; what was there
 /// is kept beside it, under the name that is returned.
 pub fn restore(store: &Path, from: &Path, now: Millis) -> Result<Option<PathBuf>, BackupError> {
@@ -149,14 +164,14 @@ fn sync(path: &Path) -> std::io::Result<()> {
 }
 
 /// Makes what a directory says of a file durable.
-pub(super) fn sync_directory(file: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_directory(file: &Path) -> std::io::Result<()> {
     match file.parent() {
         Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
         _ => File::open(".")?.sync_all(),
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -10,7 +10,7 @@ use super::StoreError;
 use crate::world::Millis;
 
 /// Real clocks are set right by a little all the time.
-const TOLERANCE: Millis = 60_000;
+pub(crate) const TOLERANCE: Millis = 60_000;
 
 /// Times until which something waits. What is held waits for no time but its own deadline.
 const DUE: [(&str, &str, &str); 8] = [
@@ -26,9 +26,7 @@ const DUE: [(&str, &str, &str); 8] = [
 
 /// At a start: by how much the clock was set back since it was last seen, and everything moved.
 pub fn resume(tx: &Transaction<'_>, now: Millis) -> Result<Option<Millis>, StoreError> {
-    let last: Option<Millis> =
-        tx.query_row("SELECT value FROM host WHERE name = 'last-seen'", [], |row| row.get(0)).optional()?;
-    let back = last.map(|last| last - now).filter(|back| *back > TOLERANCE);
+    let back = last_seen(tx)?.map(|last| last - now).filter(|back| *back > TOLERANCE);
     if let Some(back) = back {
         for (table, column, which) in DUE {
             tx.execute(
@@ -41,6 +39,11 @@ pub fn resume(tx: &Transaction<'_>, now: Millis) -> Result<Option<Millis>, Store
     }
     seen(tx, now)?;
     Ok(back)
+}
+
+/// What time it was when a host last looked.
+pub fn last_seen(tx: &Transaction<'_>) -> Result<Option<Millis>, StoreError> {
+    Ok(tx.query_row("SELECT value FROM host WHERE name = 'last-seen'", [], |row| row.get(0)).optional()?)
 }
 
 /// Remembers what time it is.

@@ -26,19 +26,10 @@ pub(super) fn refuse_without_store(store: &Path) -> Result<(), StoreError> {
 /// doubt. `is_new`: there is nothing in it yet.
 pub(super) fn take(connection: &mut Connection, store: &Path, is_new: bool) -> Result<(), StoreError> {
     let beside = beside(store);
-    let found = match fs::read_to_string(&beside) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(StoreError::Io(beside, error)),
-    };
+    let found = found(&beside)?;
     let next: String = connection.query_row("SELECT lower(hex(randomblob(16)))", [], |row| row.get(0))?;
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mark = |name: &str| -> Result<Option<String>, StoreError> {
-        Ok(tx.query_row("SELECT value FROM host WHERE name = ?1", [name], |row| row.get(0)).optional()?)
-    };
-    let (current, before) = (mark(CURRENT)?, mark(BEFORE)?);
-    // Files of older hosts have no mark, and nothing beside them.
-    let is_ours = found == current || (found.is_some() && found == before);
+    let is_ours = is_known(&tx, found.as_deref())?;
     let told = doubt::of(&tx)?.is_some_and(|doubt| doubt.since.is_none());
     if !is_new && !is_ours && !told {
         doubt::mark(&tx, doubt::REPLACED)?;
@@ -51,6 +42,30 @@ pub(super) fn take(connection: &mut Connection, store: &Path, is_new: bool) -> R
     };
     tx.commit()?;
     write(&beside, &next).map_err(|error| StoreError::Io(beside, error))
+}
+
+/// Whether the file is the one that was used last, as a start would find it.
+pub(super) fn fits(connection: &Connection, store: &Path) -> Result<bool, StoreError> {
+    is_known(connection, found(&beside(store))?.as_deref())
+}
+
+/// The mark beside the store.
+fn found(beside: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read_to_string(beside) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::Io(beside.into(), error)),
+    }
+}
+
+fn is_known(connection: &Connection, found: Option<&str>) -> Result<bool, StoreError> {
+    let mark = |name: &str| -> Result<Option<String>, StoreError> {
+        let sql = "SELECT value FROM host WHERE name = ?1";
+        Ok(connection.query_row(sql, [name], |row| row.get(0)).optional()?)
+    };
+    let (current, before) = (mark(CURRENT)?, mark(BEFORE)?);
+    // Files of older hosts have no mark, and nothing beside them.
+    Ok(found == current.as_deref() || (found.is_some() && found == before.as_deref()))
 }
 
 /// Takes the marks out of a copy that is nobody's memory.

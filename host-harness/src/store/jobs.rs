@@ -105,6 +105,29 @@ pub fn ensure(tx: &Transaction<'_>, installation: &Installation, now: Millis) ->
     pauses::after_start(tx, installation, now)
 }
 
+/// How a resource's own run or a backfill of it ended last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRead {
+    /// Whose it is.
+    pub installation: InstallationId,
+    /// What was read.
+    pub resource: String,
+    /// `complete`, `truncated`, `more` or `failed`; none: no page has ended.
+    pub result: Option<String>,
+    /// Why it was cut short or failed.
+    pub code: Option<String>,
+}
+
+/// The last read of everything that is read.
+pub fn last_reads(tx: &Transaction<'_>) -> Result<Vec<LastRead>, StoreError> {
+    let mut statement = tx.prepare_cached("SELECT installation, resource, result, code FROM job")?;
+    let rows = statement.query_map([], |row| {
+        let installation = InstallationId(row.get(0)?);
+        Ok(LastRead { installation, resource: row.get(1)?, result: row.get(2)?, code: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// SQL for a row of `job` that may run: it doesn't, no other of its resource does, and no refused key
 /// holds it up.
 fn ready() -> String {

@@ -1,5 +1,6 @@
 //! Raw webhooks: durable before the vendor gets its answer, kept until retention ends.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -157,6 +158,15 @@ pub fn due(
     }
     due.sort_unstable();
     Ok(due.into_iter().map(|(_, id)| id).take(limit).collect())
+}
+
+/// When the last webhook came to each surface, among those that are still kept.
+pub fn last_arrivals(tx: &Transaction<'_>) -> Result<BTreeMap<(InstallationId, String), Millis>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT installation, surface, max(received_at) FROM journal GROUP BY 1, 2")?;
+    let rows =
+        statement.query_map([], |row| Ok(((InstallationId(row.get(0)?), row.get(1)?), row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Every installation that has entries queued, and when the first of them is due. The more of them are

@@ -18,9 +18,10 @@ pub mod installations;
 pub mod jobs;
 pub mod journal;
 pub mod lists;
+pub mod look;
 pub mod outbox;
 pub mod pauses;
-mod place;
+pub(crate) mod place;
 mod rates;
 pub mod remaps;
 pub mod retention;
@@ -373,7 +374,7 @@ const WRITER_CACHE: i64 = 16 * 1024;
 const CHECKPOINT: i64 = 8_192;
 
 /// Pages in the log from which on an operator is told that it is not copied; 256 MiB.
-const LONG_LOG: i64 = 65_536;
+pub(crate) const LONG_LOG: i64 = 65_536;
 
 /// Makes a directory, where it isn't there yet, that only this user can read: the host keeps personal data in it.
 pub(crate) fn private_directory(directory: &Path) -> std::io::Result<()> {

@@ -3,7 +3,7 @@
 //! An action's id is its place in the person's lane. Transitions name the state that they start
 //! from, so that two threads can't both end one action.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -536,6 +536,22 @@ impl Action {
     pub fn time(&self) -> Millis {
         self.occurred_at.unwrap_or(self.received_at)
     }
+}
+
+/// Names of the actions that each Brevo account has carried out, by the account's name; closed actions
+/// are kept for the dedupe horizon.
+pub fn accepted_names(tx: &Transaction<'_>) -> Result<BTreeMap<String, BTreeSet<String>>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT DISTINCT destination.name, action.name FROM action
+         JOIN destination ON destination.id = action.destination WHERE action.state = ?1",
+    )?;
+    let mut accepted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let rows = statement.query_map([State::Delivered.number()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for row in rows {
+        let (account, name): (String, String) = row?;
+        accepted.entry(account).or_default().insert(name);
+    }
+    Ok(accepted)
 }
 
 /// One action.

@@ -10,7 +10,7 @@ use super::StoreError;
 /// Refuses a directory on a file system that is known to be one of the network.
 pub(super) fn refuse_network(store: &Path) -> Result<(), StoreError> {
     let directory = store.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match magic(directory).map(kind) {
+    match of(directory) {
         Some(Kind::Network(name)) => Err(StoreError::Network(directory.into(), name)),
         Some(Kind::CantTell(name)) => {
             let remedy = StoreError::Network(directory.into(), name).remedy();
@@ -21,8 +21,13 @@ pub(super) fn refuse_network(store: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// On what a directory lies; none where the system doesn't say.
+pub(crate) fn of(directory: &Path) -> Option<Kind> {
+    magic(directory).map(kind)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Local,
     Network(&'static str),
     /// A program serves it; what is behind that can't be seen.

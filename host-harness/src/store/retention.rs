@@ -24,7 +24,7 @@ use crate::contract::{Nature, Subject};
 use crate::people::tombstone;
 use crate::world::Millis;
 
-const DONE_WEBHOOKS: Duration = Duration::from_hours(7 * 24);
+pub(crate) const DONE_WEBHOOKS: Duration = Duration::from_hours(7 * 24);
 const SHOWN: Duration = Duration::from_hours(90 * 24);
 
 /// Batches that are looked through in one transaction.

@@ -4,6 +4,7 @@
 mod bench;
 mod benchmarks;
 mod canary;
+mod doctor;
 mod erasing;
 mod stopping;
 #[path = "../described/brevo.rs"]

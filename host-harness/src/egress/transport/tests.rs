@@ -17,7 +17,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, Either, NextTim
 use ureq::{Agent, Error};
 
 use super::watch::{Judge, REFUSED, SENT, Witness};
-use super::{CONNECT, Network, call, config, failure};
+use super::{CONNECT, Network, Reach, Unreached, call, config, failure};
 use crate::world::{HttpRequest, HttpResponse, Transport, TransportError, TransportErrorKind as Kind};
 
 fn get(url: String) -> HttpRequest {
@@ -188,6 +188,33 @@ fn n30_tls_before_1_2_is_no_connection() {
         assert_eq!((error.kind, error.request_sent), (Kind::Unreachable, false), "{error}");
         assert_eq!(after.join().unwrap().first(), Some(&21), "the hello was answered by an alert");
     }
+}
+
+#[test]
+fn a_way_out_is_tried_up_to_a_trusted_connection_and_no_byte_of_a_request_leaves() {
+    let (authority, key) = (Authority::new(), KeyPair::generate().unwrap());
+    let root = Certificate::from_der(&authority.root).to_owned();
+    let reach = Reach::with(&RootCerts::Specific(Arc::new(vec![root])));
+    let certificate = named("localhost").signed_by(&key, &authority.issuer).unwrap().der().clone();
+    let (port, heard) = serve(rustls::ALL_VERSIONS, certificate, &key);
+    assert_eq!(reach.reach(&format!("https://localhost:{port}"), true), Ok(()));
+    assert_eq!(reach.reach(&format!("https://127.0.0.1:{port}"), true), Err(Unreached::Tls), "another name");
+    let strict = Reach::default();
+    assert_eq!(strict.reach(&format!("https://localhost:{port}"), true), Err(Unreached::Tls), "not trusted");
+    assert!(heard.lock().unwrap().is_empty(), "nothing was said");
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let first = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut all).unwrap();
+        all
+    });
+    assert_eq!(reach.reach(&origin, false), Err(Unreached::Denied), "and nobody was dialled");
+    assert_eq!(reach.reach(&origin, true), Ok(()));
+    assert_eq!(first.join().unwrap(), b"", "it hung up without a word");
+    assert!(matches!(reach.reach(&origin, true), Err(Unreached::Connection(_))), "nobody listens any more");
+    assert_eq!(reach.reach("http://no-such-host.invalid", true), Err(Unreached::Name));
 }
 
 // ---- connections ---------------------------------------------------------------------------------

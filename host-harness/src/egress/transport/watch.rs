@@ -19,6 +19,8 @@ thread_local! {
     pub(super) static SENT: Cell<bool> = const { Cell::new(false) };
     /// Every address of the name was refused.
     pub(super) static REFUSED: Cell<bool> = const { Cell::new(false) };
+    /// The name could not be resolved.
+    pub(super) static UNRESOLVED: Cell<bool> = const { Cell::new(false) };
     /// A connection was closed with bytes that belong to no answer.
     pub(super) static LEFTOVER: Cell<bool> = const { Cell::new(false) };
 }
@@ -37,7 +39,7 @@ impl<R: Resolver> Resolver for Judge<R> {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
-        let found = self.inner.resolve(uri, config, timeout)?;
+        let found = self.inner.resolve(uri, config, timeout).inspect_err(|_| UNRESOLVED.set(true))?;
         if self.any_address {
             return Ok(found);
         }
