@@ -73,6 +73,6 @@ fn depth(value: &serde_json::Value) -> u32 {
     match value {
         serde_json::Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
         serde_json::Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
-        _ => 1,
+        _ => 0,
     }
 }
