@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+/// Name and body of a target.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Plays every input of each target; says which one breaks a promise.
-pub fn play(targets: &[(&str, fn(&[u8]))]) {
+pub fn play(targets: &[Target]) {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let root = package.ancestors().find(|folder| folder.join("fuzz/corpus").is_dir());
     let corpus = root.expect("fuzz/corpus is above the package").join("fuzz/corpus");

@@ -4,4 +4,5 @@
 //! the targets nor the corpora rot. `docs/fuzzing.md` says how they are run.
 
 pub mod connector;
+pub mod corpora;
 pub mod host;

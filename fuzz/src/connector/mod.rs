@@ -10,12 +10,13 @@ use moengage_connector::{
 };
 use serde_json::Value;
 
+use crate::corpora::Target;
 pub use pages::{cursors, fetch_page};
 pub use settings::{configure, rules};
 use world::{Lines, Memory};
 
-/// Name and body of each target.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// All of them.
+pub const TARGETS: &[Target] = &[
     ("configure", configure),
     ("rules", rules),
     ("streams", streams),

@@ -9,6 +9,7 @@ mod intake;
 mod sealed;
 mod spool;
 
+use crate::corpora::Target;
 pub use brevo::brevo_answers;
 pub use component::component;
 pub use config::{configuration, json, manifest};
@@ -18,8 +19,8 @@ pub use intake::intake;
 pub use sealed::sealed;
 pub use spool::spool;
 
-/// Name and body of each target.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// All of them.
+pub const TARGETS: &[Target] = &[
     ("component", component),
     ("intake", intake),
     ("inbound", inbound),
