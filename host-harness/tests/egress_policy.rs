@@ -274,6 +274,7 @@ fn s01_an_override_is_an_origin_and_private_only_by_the_switch() {
         "https://a.example#x",
         "https://a b",
         "https://a.example:port",
+        "https://:8443/",
         "file:///etc",
         "https://a.example/../x",
     ] {

@@ -184,7 +184,7 @@ pub fn read_batch(answer: &HttpResponse, sent: usize) -> Result<Vec<RowResult>, 
     };
     // A success that took everything refused nothing, whatever it lists; then nothing is sure.
     let contradiction = body.failed_events.is_some_and(|failed| failed < refusals)
-        || taken.is_some_and(|taken| taken + refusals > sent as u64);
+        || taken.is_some_and(|taken| taken.saturating_add(refusals) > sent as u64);
     let row = |refused: bool| match (contradiction, refused) {
         (true, _) => RowResult::Unknown,
         (false, true) => RowResult::Refused,
@@ -286,6 +286,8 @@ mod tests {
         let elsewhere =
             r#"{"successful_events":2,"failed_events":1,"errors":[{"eventIndex":[9],"message":"no"}]}"#;
         assert_eq!(rows(207, elsewhere).unwrap(), [Unknown; 3]);
+        let beyond = r#"{"count":18446744073709551615,"errors":[{"eventIndex":[1],"message":"no"}]}"#;
+        assert_eq!(rows(202, beyond).unwrap(), [Unknown; 3]);
     }
 
     #[test]

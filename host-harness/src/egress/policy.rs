@@ -176,9 +176,10 @@ impl<'a> Grant<'a> {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
         };
         let parsed = authority.parse::<http::uri::Authority>();
-        // http's parser takes any text as a port.
+        // http's parser takes any text as a port, and a port without a host.
         let proper = parsed.is_ok_and(|parsed| {
-            parsed.as_str() == parsed.host() || parsed.port_u16().is_some_and(|port| port > 0)
+            let port = || parsed.port_u16().is_some_and(|port| port > 0);
+            !parsed.host().is_empty() && (parsed.as_str() == parsed.host() || port())
         });
         if !plain(authority) || !proper {
             return refuse("is more than scheme, host and port");

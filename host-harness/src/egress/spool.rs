@@ -10,6 +10,11 @@ mod content;
 mod download;
 mod file;
 
+#[doc(hidden)] // for `fuzz/`
+pub use self::content::{Content, Fault};
+#[doc(hidden)]
+pub use self::file::Draft;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;

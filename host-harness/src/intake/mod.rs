@@ -28,6 +28,8 @@ use crate::world::Clock;
 
 pub use senders::AllowedSenders;
 pub use server::Intake;
+#[doc(hidden)]
+pub use server::converse;
 
 /// What a verification needs to look at, and how it is done.
 pub struct Verifier {

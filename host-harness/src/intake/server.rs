@@ -10,7 +10,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
@@ -113,6 +114,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true); // only a matter of speed
                 let connection = serve(stream, peer.ip(), desk.clone(), stopped.clone(), options);
                 tokio::spawn(async move {
                     connection.await;
@@ -130,14 +132,22 @@ async fn accept(
     }
 }
 
-async fn serve(
-    stream: TcpStream,
+/// One connection over any stream, without a listener.
+#[doc(hidden)] // for `fuzz/`
+pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: IpAddr, parts: Parts) {
+    let options = parts.options;
+    let (_stop, stopped) = watch::channel(false);
+    let desk = Arc::new(Desk::new(parts, Arc::default()));
+    serve(stream, peer, desk, stopped, options).await;
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     peer: IpAddr,
     desk: Arc<Desk>,
     mut stopped: watch::Receiver<bool>,
     options: Options,
 ) {
-    let _ = stream.set_nodelay(true); // only a matter of speed
     let service = service_fn(move |request| {
         let desk = desk.clone();
         async move { Ok::<_, Infallible>(desk.answer(request, peer).await) }
