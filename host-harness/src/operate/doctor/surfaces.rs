@@ -32,7 +32,7 @@ pub(super) fn lines(
                 .operator("no-store", "Start the host once, then run this again."),
         ];
     };
-    match store.read(|tx| Known::of(tx)) {
+    match store.read(Known::of) {
         Ok(known) => known.lines(config, declared, now),
         Err(error) => {
             vec![Line::fails(PART, "all", error.to_string()).operator(error.code(), error.remedy())]
