@@ -90,13 +90,17 @@ pub fn cursors(data: &[u8]) {
         let reach = &mut Reach { http: &mut vendor, objects: &mut files, storage: &mut storage };
         let read = moengage_connector::fetch_page(everything(), &request, reach);
         let foreign = of.as_ref() != Some(&resource.name);
+        let check = resource.name.starts_with("check-");
         match read {
             Ok(page) => {
-                let check = resource.name.starts_with("check-");
                 assert!(!foreign || check, "{} took a cursor of {of:?}", resource.name);
                 assert_page(&page, resource.page_limit.min(BUDGET));
             }
-            Err(failure) => assert_failure(&failure),
+            Err(failure) => {
+                assert_failure(&failure);
+                let refused = matches!(failure.kind, FailureKind::Cursor);
+                assert!(!foreign || check || refused, "{}: {}", resource.name, failure.code);
+            }
         }
     }
 }

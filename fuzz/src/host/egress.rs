@@ -91,7 +91,7 @@ pub fn egress_policy(data: &[u8]) {
         _ => Method::Get,
     };
     let path: Vec<String> = line(5).split('|').map(str::to_owned).collect();
-    let allow_private = data.len() % 2 == 0;
+    let allow_private = data.len().is_multiple_of(2);
     let grant = Grant { manifest, settings: &settings, overrides: &overrides, allow_private };
     let permitted = grant.permit(Request {
         endpoint: line(0).to_owned(),
