@@ -21,7 +21,7 @@ const WORDS: [&str; 12] = [
 
 /// What may stand in the braces of such a text: names of constants, and these, which are made of
 /// constants or of numbers. Everything else is bound.
-const MADE_OF_CONSTANTS: [(&str, &str); 7] = [
+const MADE_OF_CONSTANTS: [(&str, &str); 11] = [
     ("sql", "a literal above it"),
     ("condition", "one of two literals"),
     ("lane", "one of two literals"),
@@ -29,6 +29,10 @@ const MADE_OF_CONSTANTS: [(&str, &str); 7] = [
     ("free", "a literal of another module"),
     ("pauses::free()", "a literal of another module"),
     ("pauses::waits_for()", "a literal of another module"),
+    ("ready()", "a literal and one of another module"),
+    ("table", "a literal of the list above it"),
+    ("column", "a literal of the list above it"),
+    ("which", "a literal of the list above it"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
