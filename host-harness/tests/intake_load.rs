@@ -90,7 +90,8 @@ fn w12_two_hundred_senders_get_their_200_in_time_behind_a_full_queue_and_a_slow_
 
 #[test]
 fn bodies_of_sixteen_mebibytes_fit_into_the_memory_of_the_intake() {
-    let bench = start(Options::default());
+    let all_of_it = Options::default().body_budget;
+    let bench = start(Options { body_budget_of_one: all_of_it, ..Options::default() });
     let body = vec![b'u'; 16 * MIB];
     let sent = request("large", &authorized(), &body);
     // As many at once as the budget pays for: sixteen.

@@ -21,7 +21,7 @@ const WORDS: [&str; 12] = [
 
 /// What may stand in the braces of such a text: names of constants, and these, which are made of
 /// constants or of numbers. Everything else is bound.
-const MADE_OF_CONSTANTS: [(&str, &str); 11] = [
+const MADE_OF_CONSTANTS: [(&str, &str); 14] = [
     ("sql", "a literal above it"),
     ("condition", "one of two literals"),
     ("lane", "one of two literals"),
@@ -33,6 +33,9 @@ const MADE_OF_CONSTANTS: [(&str, &str); 11] = [
     ("table", "a literal of the list above it"),
     ("column", "a literal of the list above it"),
     ("which", "a literal of the list above it"),
+    ("look", "a constant of the same file"),
+    ("of", "a literal above it"),
+    ("names", "names of actions, which are constants"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -87,7 +90,9 @@ fn suspicious(source: &str) -> Vec<String> {
         {
             continue;
         }
-        let named = literal.split('{').skip(1).filter_map(|part| part.split('}').next());
+        // Braces of the text itself are doubled.
+        let plain = literal.replace("{{", "").replace("}}", "");
+        let named = plain.split('{').skip(1).filter_map(|part| part.split('}').next());
         let after = text[end..].trim_start_matches(['"', ',']).trim();
         for name in named.map(|name| name.split(':').next().unwrap_or(name)) {
             let name = if name.is_empty() { after } else { name };

@@ -27,6 +27,12 @@ pub const ROWS: &[Guarded] = &[
         "a value that can't be converted cleared the attribute",
     ),
     held(
+        "D17",
+        "somebody who unsubscribed at Brevo itself",
+        "Brevo is read right before each lift; a block that this host did not set and that is not older than the person's own opt-in stays, and the opt-in is parked for an operator",
+        "what was unsubscribed at Brevo in a mailbox of several could be lifted by an opt-in of one of them",
+    ),
+    held(
         "D18",
         "somebody who was erased comes by again",
         "salted hashes of their names keep them out at every door",
