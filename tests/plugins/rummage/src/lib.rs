@@ -37,12 +37,17 @@ impl Connector for Rummage {
 /// How often each of the texts stands in memory.
 fn found(settings: &str) -> Vec<Note> {
     let texts = settings.trim_matches('"').split(',').map(|hex| {
-        let digits: Vec<u8> = hex.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(|d| d as u8).collect();
+        let digits: Vec<u8> =
+            hex.bytes().filter_map(|digit| char::from(digit).to_digit(16)).map(|d| d as u8).collect();
         digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect::<Vec<u8>>()
     });
     texts
         .enumerate()
-        .map(|(n, flipped)| Note { name: format!("found-{n}"), count: count(&flipped), message: String::new() })
+        .map(|(n, flipped)| Note {
+            name: format!("found-{n}"),
+            count: count(&flipped),
+            message: String::new(),
+        })
         .collect()
 }
 

@@ -67,9 +67,13 @@ fn requests() -> Vec<(String, http::Request)> {
         all.push((format!("path {path:?}"), post(path)));
     }
     // These are harmless once they are escaped, and are sent.
-    for path in
-        [&["v1", "%2e%2e", "%2fadmin"][..], &["v1", "?a=b#c"], &["v1", "a b"], &["v1", "x;y@z:80"], &["v1", "。。"]]
-    {
+    for path in [
+        &["v1", "%2e%2e", "%2fadmin"][..],
+        &["v1", "?a=b#c"],
+        &["v1", "a b"],
+        &["v1", "x;y@z:80"],
+        &["v1", "。。"],
+    ] {
         all.push((format!("escaped {path:?}"), post(path)));
     }
     let mut query = post(&["v1", "people"]);
