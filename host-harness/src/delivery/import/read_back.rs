@@ -208,12 +208,15 @@ impl Delivery {
         tracing::info!(rows = import.rows, refused = refused.len(), unseen, "an import is over");
         import.phase = Phase::Over;
         self.memory().riders = None;
-        if unseen == import.rows {
-            self.discourage(now);
-            let letter = Letter { about: Some(super::ABOUT.into()), ..came_to_nothing() };
-            self.store.write(|tx| write_thing(tx, import.installation, &letter, now))?;
-        } else {
+        if unseen < import.rows {
             self.store.write(|tx| self.resolve_about(tx, super::ABOUT, now))?;
+        } else {
+            self.discourage(now);
+            // A call without an answer may never have come there: its rows go alone, and nobody has to look.
+            if import.process.is_some() {
+                let letter = Letter { about: Some(super::ABOUT.into()), ..came_to_nothing() };
+                self.store.write(|tx| write_thing(tx, import.installation, &letter, now))?;
+            }
         }
         self.save_import(&import)
     }
