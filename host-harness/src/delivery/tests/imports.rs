@@ -239,6 +239,23 @@ fn rows_that_vanish_without_a_word_go_alone() {
 }
 
 #[test]
+fn an_import_that_comes_to_nothing_is_shown_and_one_that_never_came_there_is_not() {
+    let made = bench();
+    made.brevo.state().bulk.leaves_out = Some((50, false));
+    let never_came = bench();
+    never_came.brevo.fault("POST /contacts/import", Fault::RequestLost);
+    for (bench, letters) in [(made, &["import-came-to-nothing"][..]), (never_came, &[])] {
+        let upserts = bench.backfill((0..50).map(mailable));
+        bench.run();
+        for id in upserts {
+            bench.assert_end(id, State::Delivered, "");
+        }
+        assert_eq!(emails(&bench).len(), 50);
+        assert_eq!(bench.letter_codes(), letters);
+    }
+}
+
+#[test]
 fn an_import_that_never_ends_is_shown_and_waited_for() {
     let bench = bench();
     bench.brevo.state().bulk.sticks = true;
